@@ -17,10 +17,13 @@ export type Fault = {
  */
 type Trial = 'unneeded' | 'needed' | 'open';
 
-/** The share of its usual pace that a transport had at a time, in (0, 1]. It doubles each minute after that. */
+type Server = Pick<TransportSettings, 'host' | 'port'>;
+
+/** The share of its usual pace that a transport had at a time, in (0, 1], and the server that asked for it. It doubles each minute after that. */
 export type Brake = {
   readonly factor: number;
   readonly at: number;
+  readonly of: Server;
   /** Usual time of a message on one connection; absent when no worker knew it. */
   readonly messageMs?: number;
 };
@@ -63,9 +66,9 @@ const brakeRestMs = 5_000;
 /** The clocks of workers differ by less. A time further ahead was written before a clock was set back. */
 const clockSkewMs = 5_000;
 
-/** The share of its usual pace that a transport has now; 1 without a brake. */
-export function brakeFactor(brake: Brake | null, now: number): number {
-  if (brake === null || brake.at > now + clockSkewMs) return 1;
+/** The share of its usual pace that a transport has now; 1 without a brake, or with one of another server. */
+export function brakeFactor(brake: Brake | null, server: Server, now: number): number {
+  if (brake === null || brake.at > now + clockSkewMs || !isAt(brake.of, server)) return 1;
   return Math.min(1, brake.factor * 2 ** (Math.max(0, now - brake.at) / doublingMs));
 }
 
@@ -79,8 +82,13 @@ function mostConnections(granted: Granted | null, settings: Granted['of'], now: 
   );
 }
 
-function isOf({ of }: Granted, { host, port, connections }: Granted['of']): boolean {
-  return of.host === host && of.port === port && of.connections === connections;
+function isOf({ of }: Granted, settings: Granted['of']): boolean {
+  return isAt(of, settings) && of.connections === settings.connections;
+}
+
+/** @param of unknown of a brake that an earlier version stored */
+function isAt(of: Server | undefined, { host, port }: Server): boolean {
+  return of?.host === host && of.port === port;
 }
 
 /**
@@ -97,14 +105,16 @@ export function afterRefusal(granted: Granted | null, refused: Granted): Granted
  * @param known usual time of a message on one connection, as the worker knows it that had the reply
  * @returns the same brake when nothing changes
  */
-export function afterSlowDown(brake: Brake | null, now: number, known?: number): Brake {
-  const was = brakeFactor(brake, now);
-  // Once a brake is over, what was known then is old, or was known of another server.
+export function afterSlowDown(brake: Brake | null, { host, port }: Server, now: number, known?: number): Brake {
+  const of = { host, port };
+  if (brake !== null && !isAt(brake.of, of)) return afterSlowDown(null, of, now, known);
+  const was = brakeFactor(brake, of, now);
+  // Once a brake is over, what was known then is old.
   const messageMs = known ?? (was < 1 ? brake?.messageMs : undefined);
   if (brake !== null && Math.abs(now - brake.at) < brakeRestMs)
     return messageMs === undefined || messageMs === brake.messageMs ? brake : { ...brake, messageMs };
   const factor = Math.max(leastFactor, was / 2);
-  return messageMs === undefined ? { factor, at: now } : { factor, at: now, messageMs };
+  return messageMs === undefined ? { factor, at: now, of } : { factor, at: now, of, messageMs };
 }
 
 const faultsToOpen = 3;
@@ -243,7 +253,7 @@ export function pacedRates(
   state: Pick<TransportState, 'brake' | 'granted'>,
   now: number,
 ): { readonly rates: readonly Rate[]; readonly connections: number } {
-  const factor = brakeFactor(state.brake, now);
+  const factor = brakeFactor(state.brake, settings, now);
   const braked = Math.max(1, Math.floor(settings.connections * factor));
   const connections = Math.min(braked, mostConnections(state.granted, settings, now));
   if (factor === 1) return { rates: settings.rates, connections };

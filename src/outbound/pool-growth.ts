@@ -23,7 +23,7 @@ export type Growth = {
 type Deps = {
   readonly live: Pick<LiveSessions, 'count'>;
   readonly openings: Pick<Openings, 'count' | 'room' | 'isResting' | 'reopenAt' | 'begin'>;
-  readonly waits: Pick<Waits<Hold | TransportFault>, 'first' | 'countOf' | 'endAll'>;
+  readonly waits: Pick<Waits<Hold | TransportFault>, 'countBulk' | 'countOf' | 'endAll'>;
   readonly load: Pick<PoolLoad, 'aliveAt'>;
   readonly shares: Pick<PoolShares, 'allowed' | 'bulkRoom'>;
   /** Connections as the server counts them. */
@@ -45,13 +45,16 @@ export function makeGrowth({ waitMs }: { readonly waitMs: number }, deps: Deps):
 
   /** How many sessions waiting messages could use. */
   function wanted(): number {
-    const bulk = waits.first('bulk');
-    const roomOfBulk = bulk === undefined ? 0 : Math.max(0, shares.bulkRoom(bulk.reserve));
-    return waits.countOf('transactional') + Math.min(waits.countOf('bulk'), roomOfBulk);
+    // One bulk message may leave less to transactional mail than another.
+    const bulk = waits.countBulk(({ reserve }, before) => shares.bulkRoom(reserve) > before);
+    return waits.countOf('transactional') + bulk;
   }
 
   function grow(): void {
-    let more = Math.min(wanted() - openings.count, shares.allowed - connections(), openings.room);
+    const most = Math.min(shares.allowed - connections(), openings.room);
+    // Under load all are open: then it costs nothing that many wait.
+    if (most <= 0) return;
+    let more = Math.min(wanted() - openings.count, most);
     if (more > 0 && openings.isResting && (isAlive() || crowding.isOn)) {
       // Where none works, nothing else may come that would serve those who wait.
       if (!isAlive()) again.by(openings.reopenAt);

@@ -35,7 +35,7 @@ type Deps = {
   open: OpenSession;
   readonly load: Pick<PoolLoad, 'aliveAt' | 'opened'>;
   readonly shares: Pick<PoolShares, 'allowed' | 'bulkRoom'>;
-  readonly waits: Pick<Waits<Hold | TransportFault>, 'first' | 'countOf' | 'endAll'>;
+  readonly waits: Pick<Waits<Hold | TransportFault>, 'countBulk' | 'countOf' | 'endAll'>;
   /** Gives the session to a waiting message. False when none may have it. */
   give(session: SmtpSession): boolean;
   /** Serves those who wait: a session was opened, or is gone, or was not opened. */

@@ -10,8 +10,8 @@ export type Waits<T> = {
   /** How many of them are bulk and not of a campaign. */
   readonly bulk: number;
   countOf(lane: Lane): number;
-  /** The turn of the first message of the lane. */
-  first(lane: Lane): Turn | undefined;
+  /** How many bulk messages that wait could be served at once. @param mayBe whether one could after `before` others */
+  countBulk(mayBe: (turn: Turn, before: number) => boolean): number;
   /** The turn of the message that is served next, among those that `mayBe` allows; null when there is none. */
   next(mayBe: (turn: Turn) => boolean): Turn | null;
   /** @returns what was given; null when the wait timed out or was ended */
@@ -50,7 +50,8 @@ const orders: readonly (readonly [readonly Line[], readonly Line[]])[] = [
     ['bulk', 'campaign', 'transactional'],
   ],
 ];
-const lines = ['transactional', 'bulk', 'campaign'] as const satisfies readonly Line[];
+const bulkLines = ['bulk', 'campaign'] as const satisfies readonly Line[];
+const lines = ['transactional', ...bulkLines] as const satisfies readonly Line[];
 
 export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeout }: Deps): Waits<T> {
   /** Sets keep the order of arrival. */
@@ -115,9 +116,10 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
       return waiting.bulk.size;
     },
     countOf: (lane) => (lane === 'bulk' ? bulkCount() : waiting.transactional.size),
-    first(lane) {
-      const [waiter] = lane === 'bulk' && waiting.bulk.size === 0 ? waiting.campaign : waiting[lane];
-      return waiter?.turn;
+    countBulk(mayBe) {
+      let count = 0;
+      for (const line of bulkLines) for (const { turn } of waiting[line]) if (mayBe(turn, count)) count += 1;
+      return count;
     },
     next: (mayBe) => find(mayBe)?.turn ?? null,
     join(turn) {

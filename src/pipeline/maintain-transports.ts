@@ -2,7 +2,7 @@
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
-import { freshState, hasStandIn, isFirstOnItsWay, isInService, standingOf } from '../domain/standing.ts';
+import { freshState, hasStandIn, isFirstOnItsWay, isInService, ratesOf, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialMissed, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
@@ -90,7 +90,7 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
     const moves = names.includes(name)
       ? isRerouted || (hasChanged && !isWell(deps, name) && hasStandIn(plan, name, takers))
       : await isForsaken(deps, name);
-    if (moves) await deps.budgets.unpark(name, deps.now());
+    if (moves) await deps.budgets.unpark(name, ratesOf(plan, deps.known, name, deps.now()), deps.now());
   }
   memory.plan = plan;
   memory.takers = takers;
@@ -174,13 +174,16 @@ const mostCandidates = 256;
 async function releaseTrial(deps: Deps, name: string, rates: readonly Rate[], now: number): Promise<void> {
   const { transports, budgets, memory } = deps;
   const max = Math.min(2 * (memory.candidates.get(name) ?? 0.5), mostCandidates);
-  memory.candidates.set(name, max);
-  const { released, left } = await budgets.release(name, rates, { max }, now);
-  if (released + left > 0) return;
+  const release = async (from: string, tokensOf: readonly Rate[]) => {
+    const { released, left } = await budgets.release(from, tokensOf, { max }, now);
+    if (released > 0) memory.candidates.set(name, max);
+    return released + left > 0;
+  };
+  if (await release(name, rates)) return;
   for (const other of await budgets.names()) {
     const isServed = isWell(deps, other) || !hasStandIn(transports.plan, other, new Set([name]));
     // It takes no token of the transport that it is not to go over.
-    if (!isServed) await budgets.release(other, [], { max }, now);
+    if (!isServed) await release(other, []);
   }
 }
 

@@ -34,7 +34,7 @@ export async function reportTransports(deps: Deps, only?: readonly string[]): Pr
       name,
       host: hostOf(settings),
       state,
-      factor: brakeFactor(state.brake, now),
+      factor: brakeFactor(state.brake, settings, now),
       pool: {
         ...(pools.get(name) ?? noPool),
         connections: settings.connections,

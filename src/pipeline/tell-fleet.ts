@@ -7,7 +7,7 @@ import type { TransportStates } from '../store/transport-states.ts';
 import type { Admitted } from './admit.ts';
 
 type Deps = {
-  transports: Pick<Transports, 'plan'>;
+  transports: Pick<Transports, 'plan' | 'get'>;
   known: ReadonlyMap<string, TransportState>;
   states: Pick<TransportStates, 'fault' | 'success' | 'brake'>;
   isConnected(name: string): Promise<boolean>;
@@ -22,7 +22,8 @@ type Deps = {
 export async function tellFleet(deps: Deps, { transport, as }: Admitted, outcome: Outcome): Promise<void> {
   const { name } = transport;
   // A built-in transport, such as the sandbox, has no stored state.
-  if (deps.transports.plan.transports[name] === undefined) return;
+  const settings = deps.transports.plan.transports[name];
+  if (settings === undefined) return;
   const { breaker } = deps.known.get(name) ?? freshState;
   const verdict = verdictOf(outcome);
   const event = () => ({ id: deps.newId('ev'), at: deps.now() });
@@ -32,7 +33,9 @@ export async function tellFleet(deps: Deps, { transport, as }: Admitted, outcome
       await deps.states.fault(name, verdict, event());
       break;
     case 'slow_down':
-      await deps.states.brake(name, deps.now(), transport.pool.messageMs ?? undefined);
+      // A transport that was replaced meanwhile may have had another server.
+      if (deps.transports.get(name) !== transport) return;
+      await deps.states.brake(name, settings, deps.now(), transport.pool.messageMs ?? undefined);
       break;
     case 'success':
       if (as === 'message' && breaker.kind === 'closed' && breaker.faults === 0) return;

@@ -19,14 +19,17 @@ export type PoolReport = {
 
 type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
 
-/** A worker without a report for this long is taken for dead, and its connections for closed. */
+/** A worker without a report for this long, in which it could have reported, is taken for dead, and its connections for closed. */
 const forgetAfterMs = 3_000;
+/** When nobody reported for this long, Redis was away: every worker reports each second. */
+const awayAfterMs = 2_000;
+/** Reports outlast an absence of Redis for this long. Without it no connection lasts longer: it ends with its message, or idle. */
+const keptMs = 900_000;
 
 /**
- * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting hanging. Stored for each worker: `at open busy waiting wanted
- * granted held hanging`. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open
- * connections, and its last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is
- * lowered, it only shrinks.
+ * KEYS allotments; ARGV worker now limit wanted open busy waiting hanging. Stored for each worker: `at open busy waiting wanted granted held
+ * hanging`. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open connections, and its
+ * last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is lowered, it only shrinks.
  *
  * Each worker gets what it wants, at least one connection, in equal shares. Connections that no worker wants are spread, so that mail of an
  * idle worker need not wait for its next report. A rest too small for all goes first to workers that would otherwise close a connection, then
@@ -34,23 +37,25 @@ const forgetAfterMs = 3_000;
  * constant wants, the second report of each worker fixes its share, the third has freed the surplus, and with the fourth all is in use.
  */
 const allotScript = script(`
-local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
-local wanted, open = tonumber(ARGV[5]), tonumber(ARGV[6])
+local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local wanted, open = tonumber(ARGV[4]), tonumber(ARGV[5])
 local mine = {name = me, wanted = math.max(1, wanted), granted = 0, held = 0, share = 0}
 local workers, heldByOthers = {mine}, 0
-local stored = redis.call('HGETALL', KEYS[1])
+local stored, latest = redis.call('HGETALL', KEYS[1]), 0
+for i = 2, #stored, 2 do latest = math.max(latest, cjson.decode(stored[i])[1]) end
+local wasAway = latest < now - ${awayAfterMs}
 for i = 1, #stored, 2 do
-  local at, _, _, _, wants, granted, held = unpack(cjson.decode(stored[i + 1]))
+  local report = cjson.decode(stored[i + 1])
+  local at, _, _, _, wants, granted, held = unpack(report)
   if stored[i] == me then
     mine.granted, mine.held = granted, held
-  elseif at < now - tonumber(ARGV[3]) then
+  elseif not wasAway and at < now - ${forgetAfterMs} then
     redis.call('HDEL', KEYS[1], stored[i])
   else
     workers[#workers + 1] = {name = stored[i], wanted = math.max(1, wants), granted = granted, share = 0}
     heldByOthers = heldByOthers + held
-    if at > now then
-      -- a clock was set back: its silence counts from now on
-      local report = cjson.decode(stored[i + 1])
+    if wasAway or at > now then
+      -- it could not report, or a clock was set back: its silence counts from now on
       report[1] = now
       redis.call('HSET', KEYS[1], stored[i], cjson.encode(report))
     end
@@ -81,8 +86,8 @@ local left = spread(limit, function(worker) return worker.wanted end)
 spread(left, function() return limit end)
 local grant = math.max(0, math.min(mine.share, math.max(limit - heldByOthers, mine.held)))
 local held = math.max(grant, open, mine.granted)
-redis.call('HSET', KEYS[1], me, cjson.encode({now, open, tonumber(ARGV[7]), tonumber(ARGV[8]), wanted, grant, held, tonumber(ARGV[9])}))
-redis.call('PEXPIRE', KEYS[1], 2 * tonumber(ARGV[3]))
+redis.call('HSET', KEYS[1], me, cjson.encode({now, open, tonumber(ARGV[6]), tonumber(ARGV[7]), wanted, grant, held, tonumber(ARGV[8])}))
+redis.call('PEXPIRE', KEYS[1], ${keptMs})
 return grant`);
 
 export function openAllotments(redis: Redis) {
@@ -94,7 +99,7 @@ export function openAllotments(redis: Redis) {
      */
     async allot(name: string, worker: string, report: PoolReport, limit: number, now: number): Promise<number> {
       const { wanted, open, busy, waiting, hanging } = report;
-      const args = [worker, now, forgetAfterMs, limit, Math.min(wanted, limit), open, busy, waiting, hanging];
+      const args = [worker, now, limit, Math.min(wanted, limit), open, busy, waiting, hanging];
       return (await allotScript(redis, [keys.allotments(name)], args)) as number;
     },
 

@@ -138,9 +138,13 @@ export function openBudgets(redis: Redis) {
       await voidInGroup(permit.transport, { ...alone, rates, permit, now });
     },
 
-    /** Releases all emails parked for a transport that cannot take them any more. Their permits are void: they use another transport. */
-    async unpark(name: string, now: number): Promise<number> {
-      await redis.del(keys.permits(name));
+    /**
+     * Releases all emails parked for a transport that cannot take them any more. They use another transport, so its permits are void, and what
+     * these took of quotas is given back.
+     */
+    async unpark(name: string, rates: readonly Rate[], now: number): Promise<number> {
+      const permits = await redis.zrange(keys.permits(name), '0', '-1', 'WITHSCORES');
+      await voidScript(redis, [keys.budget(name), keys.permits(name)], [now, ...rateArgs(rates), ...permits]);
       let released = 0;
       for (;;) {
         const step = await release(name, [], { max: maxReleased }, now);

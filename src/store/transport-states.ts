@@ -133,11 +133,11 @@ export function openTransportStates(redis: Redis) {
     },
 
     /**
-     * A reply asked to slow down: halves the pace of the fleet, at most once in five seconds.
+     * A reply of this server asked to slow down: halves the pace of the fleet, at most once in five seconds.
      * @param messageMs usual time of a message on one connection, where it is known
      */
-    brake: (name: string, now: number, messageMs?: number): Promise<void> =>
-      changeLimit<Brake>(name, 'brake', (before) => afterSlowDown(before, now, messageMs)),
+    brake: (name: string, of: Brake['of'], now: number, messageMs?: number): Promise<void> =>
+      changeLimit<Brake>(name, 'brake', (before) => afterSlowDown(before, of, now, messageMs)),
 
     /** Its server refused one connection more than these, which the fleet has: it keeps to them for a while. */
     grant: (name: string, refused: Granted): Promise<void> =>

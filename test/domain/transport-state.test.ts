@@ -23,6 +23,7 @@ import {
 } from '../../src/domain/transport-state.ts';
 
 const start = 1_700_000_000_000;
+const server = { host: 'mail.example.com', port: 587 };
 const refused: Fault = { cause: 'connect', reason: 'ECONNREFUSED' };
 const rejected: Fault = { cause: 'login', reason: '535 no such user' };
 
@@ -165,7 +166,7 @@ describe('the brake', () => {
     let brake: Brake | null = null;
     const factors: number[] = [];
     for (let second = 0; second <= 40; second++) {
-      brake = afterSlowDown(brake, start + second * 1_000);
+      brake = afterSlowDown(brake, server, start + second * 1_000);
       if (brake.at === start + second * 1_000) factors.push(brake.factor);
     }
     expect(factors).toHaveLength(9);
@@ -176,9 +177,9 @@ describe('the brake', () => {
   });
 
   it('doubles each minute, continuously, until the usual pace is back', () => {
-    const brake = { factor: 1 / 8, at: start };
+    const brake = { factor: 1 / 8, at: start, of: server };
     const minutes = [0, 0.5, 1, 2, 3, 4, 60];
-    expect(minutes.map((minute) => brakeFactor(brake, start + minute * 60_000))).toEqual([
+    expect(minutes.map((minute) => brakeFactor(brake, server, start + minute * 60_000))).toEqual([
       0.125,
       0.125 * Math.SQRT2,
       0.25,
@@ -187,31 +188,32 @@ describe('the brake', () => {
       1,
       1,
     ]);
-    expect(brakeFactor(null, start)).toBe(1);
+    expect(brakeFactor(null, server, start)).toBe(1);
   });
 
   it('is not held for hours by a clock that was put back', () => {
-    const brake = { factor: 1 / 64, at: start };
-    expect(brakeFactor(brake, start - 1_000)).toBe(1 / 64);
-    expect(brakeFactor(brake, start - 3_600_000)).toBe(1);
-    expect(afterSlowDown(brake, start - 1_000)).toBe(brake);
-    expect(afterSlowDown(brake, start - 3_600_000)).toEqual({ factor: 0.5, at: start - 3_600_000 });
+    const brake = { factor: 1 / 64, at: start, of: server };
+    expect(brakeFactor(brake, server, start - 1_000)).toBe(1 / 64);
+    expect(brakeFactor(brake, server, start - 3_600_000)).toBe(1);
+    expect(afterSlowDown(brake, server, start - 1_000)).toBe(brake);
+    expect(afterSlowDown(brake, server, start - 3_600_000)).toEqual({ factor: 0.5, at: start - 3_600_000, of: server });
   });
 
   it('keeps what is known of how long a message takes while it holds, and no longer', () => {
-    const brake = afterSlowDown(null, start, 20);
-    expect(brake).toEqual({ factor: 0.5, at: start, messageMs: 20 });
-    expect(afterSlowDown(brake, start + 30_000)).toMatchObject({ messageMs: 20 });
-    expect(afterSlowDown(brake, start + 30_000, 40)).toMatchObject({ messageMs: 40 });
-    expect(afterSlowDown(brake, start + 60_000)).toEqual({ factor: 0.5, at: start + 60_000 });
-    expect(afterSlowDown(null, start)).toEqual({ factor: 0.5, at: start });
+    const brake = afterSlowDown(null, server, start, 20);
+    expect(brake).toEqual({ factor: 0.5, at: start, of: server, messageMs: 20 });
+    expect(afterSlowDown(brake, server, start + 30_000)).toMatchObject({ messageMs: 20 });
+    expect(afterSlowDown(brake, server, start + 30_000, 40)).toMatchObject({ messageMs: 40 });
+    expect(afterSlowDown(brake, server, start + 60_000)).toEqual({ factor: 0.5, at: start + 60_000, of: server });
+    expect(afterSlowDown(null, server, start)).toEqual({ factor: 0.5, at: start, of: server });
   });
 
   it('learns from any worker how long a message takes, also just after it started', () => {
-    const brake = { factor: 0.5, at: start, messageMs: 60_000 };
-    expect(afterSlowDown(brake, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
-    expect(afterSlowDown({ factor: 0.5, at: start }, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
-    for (const known of [undefined, 60_000]) expect(afterSlowDown(brake, start + 1_000, known)).toBe(brake);
+    const unknown = { factor: 0.5, at: start, of: server };
+    const brake = { ...unknown, messageMs: 60_000 };
+    for (const before of [brake, unknown])
+      expect(afterSlowDown(before, server, start + 1_000, 200)).toEqual({ ...unknown, messageMs: 200 });
+    for (const known of [undefined, 60_000]) expect(afterSlowDown(brake, server, start + 1_000, known)).toBe(brake);
   });
 });
 
@@ -220,14 +222,14 @@ describe('what a transport may do', () => {
   const perMinute = { count: 500, windowMs: 60_000 };
   const perDay = { count: 50_000, windowMs: 86_400_000 };
   const limits = { connections: 20, rates: [perSecond, perMinute, perDay] };
-  const settings = { ...limits, host: 'mail.example.com', port: 587 };
-  const paced = (factor: number, given = settings) =>
-    pacedRates(given, { brake: { factor, at: start }, granted: null }, start);
+  const settings = { ...limits, ...server };
+  const braked = (factor: number) => ({ brake: { factor, at: start, of: server }, granted: null });
+  const paced = (factor: number, given = settings) => pacedRates(given, braked(factor), start);
 
   it('is all that its settings say when nothing brakes it', () => {
     expect(pacedRates(settings, { brake: null, granted: null }, start)).toEqual(limits);
     expect(paced(0.5, settings)).not.toEqual(limits);
-    expect(pacedRates(settings, { brake: { factor: 0.5, at: start }, granted: null }, start + 60_000)).toEqual(limits);
+    expect(pacedRates(settings, braked(0.5), start + 60_000)).toEqual(limits);
   });
 
   it('is as many connections as its server granted, then one more each five seconds, and twice as many each minute', () => {
@@ -263,7 +265,7 @@ describe('what a transport may do', () => {
 
   it('is a share of what one connection carries where less than one is left, without a step', () => {
     const paceAt = (factor: number, connections: number, rates: readonly Rate[] = []) => {
-      const brake = { factor, at: start, messageMs: 20 };
+      const brake = { factor, at: start, of: server, messageMs: 20 };
       return pacedRates({ ...settings, connections, rates }, { brake, granted: null }, start);
     };
     const carried = (count: number) => ({ connections: 1, rates: [{ count, windowMs: 1_000 }] });

@@ -41,7 +41,7 @@ const troubledReport: TransportReport = {
       probeAt: at + 5_000,
       trial: 'unneeded',
     },
-    brake: { factor: 0.5, at },
+    brake: { factor: 0.5, at, of: { host: 'smtp.example.com', port: 587 } },
     granted: null,
   },
   factor: 0.5,

@@ -69,3 +69,23 @@ it('bulk whose messages take long holds a share of the connections and no more, 
   slow.open();
   await Promise.all(others);
 });
+
+it.each([
+  ['bulk', 'bulk'],
+  ['bulk', 'campaign'],
+  ['campaign', 'campaign'],
+] as const)(
+  '%s that leaves much to transactional mail keeps no connection from %s that leaves less',
+  async (much, less) => {
+    const gate = makeGate();
+    await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+    await using transport = transportTo(server.port, { connections: 4 });
+    const all = Array.from({ length: 3 }, (_, n) => send(transport, `much${n}@x.co`, much, 0.75));
+    await until('one to be in hand', () => gate.held.length === 1);
+    all.push(...Array.from({ length: 3 }, (_, n) => send(transport, `less${n}@x.co`, less, 0.25)));
+    await until('as many to be in hand as leave a quarter', () => gate.held.length === 3);
+    expect(transport.pool).toMatchObject({ open: 3, busy: 3, waiting: 3 });
+    gate.open();
+    expect(kinds(await Promise.all(all))).toEqual(Array(6).fill('answered'));
+  },
+);

@@ -5,16 +5,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { closedBreaker, isTrialOpen } from '../../src/domain/transport-state.ts';
 import { accountOf, openTokenBook } from '../../src/outbound/oauth-tokens.ts';
 import { openTokenKeeper } from '../../src/outbound/refresh-tokens.ts';
-import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
-import { openDue } from '../../src/store/due.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { forgetful } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
-import { failover, fleetOf, newId, openTestWorker, planTo } from '../support/worker.ts';
+import { failover, fleetOf, openTestWorker, planTo } from '../support/worker.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -33,22 +31,11 @@ beforeEach(async () => {
   await redis.flushall();
 });
 
-const { states, event, parkedFor } = fleetOf(() => redis);
+const { states, event, park, letGo } = fleetOf(() => redis);
 const breakerOf = async (name: string) => (await states().read([name])).get(name)?.breaker;
 const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
 const plan = (one: object = {}, route = failover('one', 'two')) =>
   planTo({ one: { port: smtp.port, ...one }, two: { port: smtp.port } }, { default: route });
-
-async function park(name: string, ...ids: string[]): Promise<void> {
-  const endsAt = Date.now() + 3_600_000;
-  const emails = ids.map((id, n) => ({ id, lane: 'transactional', dueAt: n + 1, endsAt }) as const);
-  await openBudgets(redis).park(name, emails, Date.now());
-}
-
-/** What is due now, and so was let go. */
-async function letGo(now = Date.now()): Promise<string[]> {
-  return (await openDue(redis).take('transactional', newId('jb'), 1_000, 1_000, now + 1)).ids.toSorted();
-}
 
 describe('a transport in trouble', () => {
   it('is probed by one worker when it is time, and recovers', async () => {
@@ -126,7 +113,7 @@ describe('a transport in trouble', () => {
     expect(await letGoOfParked()).toEqual([]);
     expect(await tried(Date.now() + 60_000)).toEqual(['b']);
     mail = undefined;
-    await openBudgets(redis).unpark('one', Date.now());
+    await openBudgets(redis).unpark('one', [], Date.now());
     expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
     await worker.told();
     expect(await breakerOf('one')).toEqual(closedBreaker);
@@ -173,119 +160,6 @@ describe('a transport in trouble', () => {
   });
 });
 
-describe('a transport that messages met, while all mail that could try it is parked for others of its routes', () => {
-  const tokens = () => openBudgets(redis).left('one', rates, Date.now());
-  const rates = [{ count: 5, windowMs: 3_600_000 }];
-  const logIn = () => states().success('two', 'probe', event());
-  const letGoOf = async (...ids: string[]) => (await letGo()).filter((id) => ids.includes(id));
-  /** The other transport is paused, and the next probe of this one is due in five seconds. */
-  const meet = async () => {
-    await states().pause('one', 'k', Date.now());
-    await states().fault('two', { ...fault, byMessage: true }, event());
-  };
-
-  it('is tried by one of those once its login goes well, and takes over all of them when that one went out', async () => {
-    await using worker = openTestWorker(redis, plan({ rates }));
-    await worker.tend();
-    await meet();
-    await worker.tend();
-    expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
-    expect(await parkedFor('one')).toEqual({ transactional: 1, bulk: 0 });
-    await park('one', 'a', 'b');
-    await worker.tend();
-    expect(await letGoOf('a', 'b')).toEqual([]);
-    await logIn();
-    await worker.tend();
-    expect(await letGoOf('a', 'b')).toEqual(['a']);
-    // It is not to go by the transport that it was parked for.
-    expect([await redis.zcard(keys.permits('one')), await tokens()]).toMatchObject([0, [{ remaining: 5 }]]);
-    expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'two' });
-    await worker.told();
-    await worker.tend();
-    expect(await letGoOf('a', 'b')).toContain('b');
-    expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 0 });
-  });
-
-  it('is left to mail of its own, where some is parked for it', async () => {
-    await using worker = openTestWorker(redis, plan());
-    await meet();
-    await worker.tend();
-    await park('one', 'a');
-    await park('two', 'c');
-    await logIn();
-    await worker.tend();
-    expect(await letGoOf('a', 'c')).toEqual(['c']);
-  });
-
-  it('is not tried by mail that waits for a transport in service, or for one that shares no route with it', async () => {
-    const servers = { one: { port: smtp.port, connections: 1 }, two: { port: smtp.port }, three: { port: smtp.port } };
-    const routes = { default: failover('one', 'two'), other: failover('three') };
-    await using worker = openTestWorker(redis, planTo(servers, routes));
-    await meet();
-    await states().resume('one');
-    await openAllotments(redis).allot(
-      'one',
-      'other',
-      { wanted: 1, open: 1, busy: 1, waiting: 0, hanging: 0 },
-      1,
-      Date.now(),
-    );
-    await states().pause('three', 'k', Date.now());
-    await worker.tend();
-    await park('one', 'a');
-    await park('three', 'd');
-    await logIn();
-    await worker.tend();
-    expect(await letGoOf('a', 'd')).toEqual([]);
-  });
-
-  it('is offered to all of them, once, when the first of them have not tried it for long: their routes may not lead there', async () => {
-    await using worker = openTestWorker(redis, plan());
-    await meet();
-    await logIn();
-    await worker.tend();
-    await park('one', 'a', 'b', 'c');
-    await worker.tend();
-    expect(await letGoOf('a', 'b', 'c')).toEqual(['a']);
-    await park('one', 'a');
-    const later = Date.now() + 36_000;
-    await worker.tend(later);
-    expect(await letGo(later)).toEqual(['a', 'b', 'c']);
-    await park('one', 'a', 'b', 'c');
-    await worker.tend(later);
-    expect(await letGo(later)).toEqual(['a', 'b']);
-  });
-
-  it('is tried by others as well, more each time, while those that come first cannot go over it', async () => {
-    await using worker = openTestWorker(redis, plan());
-    await meet();
-    const all = Array.from('abcdefghijkl');
-    await park('one', ...all);
-    await logIn();
-    const letGoThisTime = async () => {
-      await worker.tend();
-      const ids = await letGoOf(...all);
-      await park('one', ...all);
-      return ids.join('');
-    };
-    expect([await letGoThisTime(), await letGoThisTime(), await letGoThisTime()]).toEqual(['a', 'ab', 'abcd']);
-    await states().takeTrial('two', Date.now());
-    expect(await letGoThisTime()).toBe('');
-    await states().giveTrialBack('two', Date.now());
-    expect(await letGoThisTime()).toBe('a');
-  });
-
-  it('is tried by one of them, though no worker looked at it for long before its login went well', async () => {
-    await using worker = openTestWorker(redis, plan());
-    await meet();
-    await park('one', 'a', 'b', 'c');
-    const later = Date.now() + 60_000;
-    await states().success('two', 'probe', { id: 'ev_later', at: later });
-    await worker.tend(later);
-    expect(await letGo(later)).toEqual(['a']);
-  });
-});
-
 it('a transport that is paused takes no message that waits for a connection, and takes mail again once it is resumed', async () => {
   const answer = Promise.withResolvers<boolean>();
   await using worker = openTestWorker(redis, plan({ connections: 1 }, failover('one')), 'w1', { waitMs: 3_600_000 });
@@ -304,6 +178,6 @@ it('a transport that is paused takes no message that waits for a connection, and
   expect([mails(), (await worker.send()).outcome.kind]).toEqual([1, 'parked']);
   await states().resume('one');
   await worker.tend();
-  await openBudgets(redis).unpark('one', Date.now());
+  await openBudgets(redis).unpark('one', [], Date.now());
   expect((await worker.send()).outcome).toMatchObject({ kind: 'answered' });
 });

@@ -10,7 +10,7 @@ import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
-import { failover, newId, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
+import { failover, fleetOf, newId, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -35,15 +35,7 @@ const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
 const plan = (one: object = {}, two: object = {}, route = failover('one', 'two')) =>
   planTo({ one: { port: smtp.port, ...one }, two: { port: smtp.port, ...two } }, { default: route });
 
-async function park(name: string, ...ids: string[]): Promise<void> {
-  const emails = ids.map((id, n) => ({ id, lane: 'transactional', dueAt: n + 1, endsAt: Date.now() + hour }) as const);
-  await openBudgets(redis).park(name, emails, Date.now());
-}
-
-async function parkBulk(name: string, ...ids: string[]): Promise<void> {
-  const emails = ids.map((id, n) => ({ id, lane: 'bulk', dueAt: n + 1, endsAt: Date.now() + hour }) as const);
-  await openBudgets(redis).park(name, emails, Date.now());
-}
+const { park, parkBulk, letGo } = fleetOf(() => redis);
 
 /** Another worker has the only connection of the first transport, and a message in hand. */
 async function takeConnection(): Promise<void> {
@@ -65,12 +57,6 @@ function hasRoom({ transports }: TestWorker, room: PoolState['room']): void {
     room,
   };
   vi.spyOn(transports.get('one') as Transport, 'pool', 'get').mockReturnValue(state);
-}
-
-/** What is due now, and so was let go. */
-async function letGo(): Promise<string[]> {
-  const now = Date.now() + 1;
-  return (await openDue(redis).take('transactional', newId('jb'), 1_000, 1_000, now)).ids.toSorted();
 }
 
 const allowed = async (name: string) =>
@@ -95,7 +81,7 @@ describe('connections', () => {
 
   it('are fewer under a brake', async () => {
     await using worker = openTestWorker(redis, plan({ connections: 8 }));
-    await states().brake('one', Date.now());
+    await states().brake('one', { host: '127.0.0.1', port: smtp.port }, Date.now());
     await worker.tend();
     expect(await allowed('one')).toEqual([4]);
   });
@@ -245,6 +231,17 @@ describe('parked mail', () => {
     worker.transports.update(plan({ rates: quota(1) }, {}, failover('two')));
     await worker.tend();
     expect(await letGo()).toEqual(['a', 'b']);
+  });
+
+  it('that finds another way takes nothing of the quota by which some of it was let go before', async () => {
+    const left = async () => (await openBudgets(redis).left('one', quota(4), Date.now()))[0]?.remaining;
+    await using worker = openTestWorker(redis, plan({ rates: quota(4) }));
+    await park('one', 'a', 'b', 'c');
+    await worker.tend();
+    expect([await letGo(), await left()]).toEqual([['a', 'b'], 2]);
+    worker.transports.update(plan({ rates: quota(4) }, {}, failover('two')));
+    await worker.tend();
+    expect([await letGo(), await left()]).toEqual([['c'], 4]);
   });
 
   it('for a transport that left the plan is let go once no worker has it any more', async () => {

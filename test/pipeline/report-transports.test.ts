@@ -10,7 +10,7 @@ const now = Date.parse('2026-11-24T09:30:00Z');
 const settings = settingsTo(25, { name: 'ses', connections: 100 });
 const granted = { connections: 10, at: now, of: settings };
 
-async function poolIn(state: Partial<TransportState>, at = now) {
+async function reportIn(state: Partial<TransportState>, at = now) {
   const [report] = await reportTransports({
     plans: { plan: { transports: { ses: settings }, routes: {}, rules: [] } },
     transportStates: { read: async () => new Map([['ses', { ...freshState, ...state }]]) },
@@ -18,8 +18,10 @@ async function poolIn(state: Partial<TransportState>, at = now) {
     budgets: { counts: async () => new Map(), left: async () => [] },
     now: () => at,
   });
-  return report?.pool;
+  return report;
 }
+
+const poolIn = async (state: Partial<TransportState>, at = now) => (await reportIn(state, at))?.pool;
 
 it('a server that refused a connection grants fewer than configured, until as many may be tried again', async () => {
   expect(await poolIn({})).toMatchObject({ connections: 100, granted: null });
@@ -28,7 +30,14 @@ it('a server that refused a connection grants fewer than configured, until as ma
 });
 
 it('a brake is no refusal of connections', async () => {
-  const brake = { factor: 1 / 64, at: now };
-  expect(await poolIn({ brake })).toMatchObject({ granted: null });
+  const brake = { factor: 1 / 64, at: now, of: settings };
+  expect(await reportIn({ brake })).toMatchObject({ factor: 1 / 64, pool: { granted: null } });
   expect(await poolIn({ brake, granted })).toMatchObject({ granted: 10 });
+});
+
+it('a brake of the server that the transport had before is none of the present one', async () => {
+  for (const before of [{ host: 'mx.example.org' }, { port: 26 }])
+    expect(await reportIn({ brake: { factor: 1 / 64, at: now, of: { ...settings, ...before } } })).toMatchObject({
+      factor: 1,
+    });
 });

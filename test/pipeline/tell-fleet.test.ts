@@ -3,22 +3,31 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { until } from '../support/until.ts';
 import { failover, fleetOf, openTestWorker, planTo } from '../support/worker.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
 let smtp: ScriptedSmtp;
 let isTooMuch = false;
+/** While it has one, a reply waits for it. */
+let held: Promise<void> | null = null;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
   redis = server.connect();
   smtp = opened.use(
-    await openScriptedSmtp((stage) => (stage === 'MAIL' && isTooMuch ? '421 4.7.0 Slow down' : undefined)),
+    await openScriptedSmtp(async (stage) => {
+      if (stage !== 'MAIL' || !isTooMuch) return undefined;
+      await held;
+      return '421 4.7.0 Slow down';
+    }),
   );
 });
 afterAll(() => opened.disposeAsync());
 
 const { stateOf } = fleetOf(() => redis);
+
+const countOf = ({ lines }: ScriptedSmtp) => lines.filter((line) => line.startsWith('MAIL')).length;
 
 it('a server that asks for less is slowed down by how long its messages took', async () => {
   await using worker = openTestWorker(redis, planTo({ one: { port: smtp.port } }, { default: failover('one') }));
@@ -30,4 +39,22 @@ it('a server that asks for less is slowed down by how long its messages took', a
   await worker.send();
   await worker.told();
   expect(await stateOf('one')).toMatchObject({ brake: { factor: 0.5, messageMs } });
+});
+
+it('a server that asks for less after another took its place slows down nothing', async () => {
+  await using other = await openScriptedSmtp();
+  const planOf = (port: number) => planTo({ moved: { port } }, { default: failover('moved') });
+  await using worker = openTestWorker(redis, planOf(smtp.port));
+  await worker.tend();
+  isTooMuch = true;
+  const reply = Promise.withResolvers<void>();
+  held = reply.promise;
+  const asked = countOf(smtp);
+  const sending = worker.send();
+  await until('the message to reach the server', () => countOf(smtp) > asked);
+  worker.transports.update(planOf(other.port));
+  reply.resolve();
+  await sending;
+  await worker.told();
+  expect(await stateOf('moved')).toMatchObject({ brake: null });
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Allotments, openAllotments } from '../../src/store/allotments.ts';
+import { keys } from '../../src/store/keys.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -78,13 +79,26 @@ it('with fewer connections than workers some workers have them all, and no worke
 it('a worker that is not heard of for three seconds is forgotten, one that leaves at once', async () => {
   const [a, b] = [openWorker('a'), openWorker('b')];
   await a.report(10, 10, start);
-  expect(await b.report(10, 10, start + 3_000)).toBe(0);
+  for (const ms of [1_500, 3_000]) expect(await b.report(10, 10, start + ms)).toBe(0);
   expect(await b.report(10, 10, start + 3_001)).toBe(10);
   await allotments.leave(['ses'], 'b');
   expect(await a.report(10, 10, start + 3_002)).toBe(10);
   // A clock that was put back does not keep the dead alive.
-  expect(await b.report(10, 10, start - 3_600_000)).toBe(0);
-  expect(await b.report(10, 10, start - 3_600_000 + 3_001)).toBe(10);
+  const c = openWorker('c');
+  for (const ms of [0, 1_500]) expect(await c.report(10, 10, start - 3_600_000 + ms)).toBe(0);
+  expect(await c.report(10, 10, start - 3_600_000 + 3_001)).toBe(10);
+});
+
+it('no worker is forgotten for the time in which none could report, and a report that waited all that time is as good as any', async () => {
+  const [a, b] = [openWorker('a'), openWorker('b')];
+  for (let round = 0; round < 4; round++) for (const worker of [a, b]) await worker.report(10, 10, start + round);
+  expect(await redis.pttl(keys.allotments('ses'))).toBeGreaterThan(600_000);
+  expect(await a.report(10, 10, start + 60_000)).toBe(5);
+  expect(await b.report(10, 10, start + 1_000)).toBe(5);
+  expect(await a.report(10, 10, start + 61_000)).toBe(5);
+  // Now it could have reported for long enough.
+  for (const ms of [62_500, 64_000]) expect(await a.report(10, 10, start + ms)).toBe(5);
+  expect(await a.report(10, 10, start + 64_001)).toBe(10);
 });
 
 it('a lower limit closes what is above it, and no worker loses all for it', async () => {

@@ -123,7 +123,7 @@ describe('a campaign over a transport with a rate', () => {
     await park('bulk', 50);
     await run(rates, start, 2 * stepMs, atStart);
     const [before] = await budgets.left('ses', rates, start);
-    await budgets.unpark('ses', start + 3_000);
+    await budgets.unpark('ses', rates, start + 3_000);
     await budgets.release('ses', rates, {}, start + 4_000);
     const [after] = await budgets.left('ses', rates, start + 4_000);
     expect(after?.remaining).toBeGreaterThan(before?.remaining ?? 100);

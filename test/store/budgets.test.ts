@@ -44,7 +44,7 @@ it('a transport is noted as long as mail is parked for it, and noted again with 
   expect(await budgets.names()).toEqual([]);
   expect(await budgets.admit('ses', slow, [email('b'), email('c')], now)).toEqual([true, false]);
   expect(await budgets.names()).toEqual(['ses']);
-  await budgets.unpark('ses', now);
+  await budgets.unpark('ses', slow, now);
   expect(await budgets.names()).toEqual([]);
 });
 
@@ -155,7 +155,7 @@ describe('release', () => {
       Array.from({ length: 1_200 }, (_, n) => email(`g${n}`, 'bulk')),
       now,
     );
-    expect(await budgets.unpark('gone', now)).toBe(1_200);
+    expect(await budgets.unpark('gone', [], now)).toBe(1_200);
   });
 
   it('holds back while there are unused permits, until they lapse', async () => {

@@ -17,6 +17,7 @@ beforeAll(async () => {
 afterAll(() => opened.disposeAsync());
 
 const now = 1_700_000_000_000;
+const server = { host: 'mail.example.com', port: 587 };
 const refused = { cause: 'connect', reason: 'ECONNREFUSED' } as const;
 const clean: TransportState = { paused: null, breaker: closedBreaker, brake: null, granted: null };
 
@@ -31,11 +32,11 @@ async function eventsOf(transport: string): Promise<unknown[]> {
 
 it('reads several at once; one of which nothing was written is clean', async () => {
   await states.pause('paused', 'ak_ops', now);
-  await states.brake('slow', now);
+  await states.brake('slow', server, now);
   expect(await states.read(['paused', 'slow', 'new'])).toEqual(
     new Map<string, TransportState>([
       ['paused', { ...clean, paused: { at: now, by: 'ak_ops' } }],
-      ['slow', { ...clean, brake: { factor: 0.5, at: now } }],
+      ['slow', { ...clean, brake: { factor: 0.5, at: now, of: server } }],
       ['new', clean],
     ]),
   );
@@ -125,10 +126,17 @@ it('a probe is taken by one, and by another when that one is not heard of until 
 });
 
 it('many workers that are asked to slow down at the same time halve the pace once', async () => {
-  await Promise.all(Array.from({ length: 20 }, (_, n) => states.brake('busy', now + n)));
+  await Promise.all(Array.from({ length: 20 }, (_, n) => states.brake('busy', server, now + n)));
   expect(await stateOf('busy')).toMatchObject({ brake: { factor: 0.5 } });
-  await states.brake('busy', now + 60_000);
+  await states.brake('busy', server, now + 60_000);
   expect((await stateOf('busy'))?.brake?.factor).toBeCloseTo(0.5, 3);
+});
+
+it('a server that asks to slow down begins a brake of its own, whatever the one before it asked for', async () => {
+  await states.brake('moved', server, now);
+  const next = { ...server, port: 25 };
+  await states.brake('moved', next, now + 1_000);
+  expect(await stateOf('moved')).toMatchObject({ brake: { factor: 0.5, at: now + 1_000, of: next } });
 });
 
 it('an open breaker that is hastened is probed now, by one worker, without a report', async () => {

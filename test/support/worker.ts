@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { bindDispatch, bindIsConnected } from '../../src/app-dispatch.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
+import type { Lane } from '../../src/domain/lane.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
 import type { TransportState } from '../../src/domain/transport-state.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
@@ -11,6 +12,7 @@ import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import { maintainTransports, makeMemory } from '../../src/pipeline/maintain-transports.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
+import { openDue } from '../../src/store/due.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
 import { emailRequest } from './requests.ts';
@@ -36,8 +38,17 @@ export const failover = (...transports: string[]): Route => ({ kind: 'failover',
 /** What the whole fleet knows of transports, as tests ask for it. @param redis opened by the time they do */
 export function fleetOf(redis: () => Redis) {
   const states = () => openTransportStates(redis());
+  async function parkAll(lane: Lane, name: string, ids: readonly string[]): Promise<void> {
+    const emails = ids.map((id, n) => ({ id, lane, dueAt: n + 1, endsAt: Date.now() + 3_600_000 }));
+    await openBudgets(redis()).park(name, emails, Date.now());
+  }
   return {
     states,
+    park: (name: string, ...ids: string[]) => parkAll('transactional', name, ids),
+    parkBulk: (name: string, ...ids: string[]) => parkAll('bulk', name, ids),
+    /** What is due now, and so was let go. */
+    letGo: async (now = Date.now()) =>
+      (await openDue(redis()).take('transactional', newId('jb'), 1_000, 1_000, now + 1)).ids.toSorted(),
     event: () => ({ id: newId('ev'), at: Date.now() }),
     stateOf: async (name: string) => (await states().read([name])).get(name),
     parkedFor: async (name: string) => (await openBudgets(redis()).counts([name])).get(name),

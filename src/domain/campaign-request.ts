@@ -1,6 +1,6 @@
 /** The bodies of `/v1/campaigns`: all rules in one place, so that all faults are named at once, and how a request becomes a campaign. */
 import { z } from 'zod';
-import type { CampaignContent, CampaignHead } from './campaign.ts';
+import type { CampaignContent, CampaignHead, TakenField } from './campaign.ts';
 import { onUnknownPolicies } from './email.ts';
 import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
@@ -168,8 +168,9 @@ export function makeDraft(
   const from = request.from ?? content.from;
   const { subject } = content;
   if (from === null || subject === null) return lacking({ from, subject });
+  const taken = takenFields.filter((name) => request[name] === undefined);
   const head: CampaignHead = {
-    ...{ id: given.id, createdAt: given.now, keyId: given.keyId, name: request.name ?? nameFor(subject) },
+    ...{ id: given.id, createdAt: given.now, keyId: given.keyId, name: request.name ?? nameFor(subject), taken },
     ...{ from, replyTo: request.reply_to ?? content.replyTo, subject, template: template?.use ?? null },
     ...{ headers: request.headers ?? {}, tags: request.tags ?? [], metadata: request.metadata ?? null },
     ...{ route: request.route ?? null, onUnknown: request.on_unknown ?? 'retry', rate: request.rate ?? null },
@@ -178,8 +179,8 @@ export function makeDraft(
 }
 
 /**
- * Fields left out of a change stay, unless another template replaces them. After a change to parts copied from a template, the campaign names no
- * template.
+ * Fields left out of a change stay. Another template replaces the content, and those fields that were taken from the template before. After a
+ * change to parts copied from a template, the campaign names no template.
  */
 export function changeDraft(
   was: Draft,
@@ -188,14 +189,17 @@ export function changeDraft(
   limits: CampaignLimits,
 ): Draft | Faulty {
   const content = template === null ? changeContent(was.content, partsIn(changes)) : contentOf(changes, template);
-  const from = changes.from ?? was.head.from;
-  const subject = content.subject ?? was.head.subject;
   if (!hasBody(content)) return { faults: [fault('html', 'custom', 'html or text is required')] };
   const { head } = was;
+  const taken = (head.taken ?? []).filter((name) => changes[name] === undefined);
+  const isReplaced = (name: TakenField) => template !== null && taken.includes(name);
+  const from = changes.from ?? (isReplaced('from') ? content.from : head.from);
+  const subject = changes.subject ?? (isReplaced('subject') ? content.subject : head.subject);
+  if (from === null || subject === null) return lacking({ from, subject });
   const changed: CampaignHead = {
     ...head,
-    ...{ name: changes.name ?? head.name, from, subject },
-    replyTo: pick(changes.reply_to, head.replyTo, []),
+    ...{ name: changes.name ?? (isReplaced('name') ? nameFor(subject) : head.name), from, subject, taken },
+    replyTo: pick(changes.reply_to, isReplaced('reply_to') ? content.replyTo : head.replyTo, []),
     headers: pick(changes.headers, head.headers, {}),
     tags: pick(changes.tags, head.tags, []),
     metadata: pick(changes.metadata, head.metadata, null),
@@ -216,6 +220,8 @@ function contentOf(request: CampaignRequest | CampaignChanges, template: DraftTe
   return { ...template.content, ...own, ...(defaults === undefined ? {} : { defaults }) };
 }
 
+const takenFields = ['name', 'from', 'reply_to', 'subject'] as const satisfies readonly TakenField[];
+
 const partNames = ['html', 'text', 'preheader', 'missing', 'variables'] as const;
 
 /** The content in a request. */
@@ -226,6 +232,12 @@ function partsIn<Request extends CampaignRequest | CampaignChanges>(request: Req
     Request,
     'subject' | (typeof partNames)[number]
   >;
+}
+
+/** Variables that would have another declared type. Recipients were read by the types declared when they were uploaded. */
+export function retypedBy(was: Pick<Draft, 'content'>, is: Pick<Draft, 'content'>): string[] {
+  const before = new Map(was.content.variables.map(({ key, type }) => [key, type]));
+  return is.content.variables.filter(({ key, type }) => before.get(key) !== type).map(({ key }) => key);
 }
 
 function changesParts(changes: CampaignChanges): boolean {

@@ -33,9 +33,13 @@ export type CampaignHead = {
   readonly template: TemplateUse | null;
   /** The subject as Liquid source. */
   readonly subject: string;
+  /** Fields that were not given but taken from the template, or the name from the subject: another template replaces them. Left out for none. */
+  readonly taken?: readonly TakenField[];
   /** How often it was changed as a draft, so that no two versions of a head are equal. Left out while it is 0. */
   readonly revision?: number;
 };
+
+export type TakenField = 'name' | 'from' | 'reply_to' | 'subject';
 
 /** The Liquid sources of each recipient's letter: a copy, so later changes of the template do not reach it. */
 export type CampaignContent = TemplateContent;

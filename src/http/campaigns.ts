@@ -9,6 +9,7 @@ import {
   type Draft,
   type DraftTemplate,
   makeDraft,
+  retypedBy,
 } from '../domain/campaign-request.ts';
 import { campaignIdForm, makeCampaignId } from '../domain/id.ts';
 import type { TemplateFault } from '../domain/template.ts';
@@ -158,7 +159,10 @@ function addChanging(app: App, deps: Deps): void {
     schema: {
       operationId: 'updateCampaign',
       summary: 'Change a draft',
-      description: 'Changes a campaign that was neither sent nor scheduled yet. After that it cannot be changed.',
+      description: [
+        'Changes a campaign that was neither sent nor scheduled yet. After that it cannot be changed. Another template replaces the content, and what was taken from the template before: a `subject`, `from`, `reply_to` or `name` that was given stays.',
+        'Once it has recipients, no variable can get another type (409): they were read by the types declared then.',
+      ].join('\n\n'),
       tags,
       params: campaignParams,
       body: campaignChangesFor(limits, templating.checkSource),
@@ -175,6 +179,8 @@ function addChanging(app: App, deps: Deps): void {
       const draft = draftOrThrow(changeDraft(was, body, await findTemplateFor(deps, body.template), limits));
       const excess = campaignExcessOf(apiKey, draft.head);
       if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+      const retyped = state.counts.recipients === 0 ? [] : retypedBy(was, draft);
+      if (retyped.length > 0) throw campaignConflict(id, retypedWords(retyped), state.status);
       if ((await campaigns.change(head, draft)) === 'moved_on')
         throw new ProblemError('conflict', `Campaign ${id} was changed or sent at the same time. Look at it again.`);
       return answerFor(deps, apiKey, await findCampaign(campaigns, id, apiKey));
@@ -240,6 +246,10 @@ async function findTemplateFor(
   if (!('faults' in found)) return { use: found.use, content: found.compiled.content };
   const faults = found.faults.map((fault) => ({ ...fault, path: ['template', ...fault.path] }));
   throw ProblemError.of('validation_error', templateFaults(faults));
+}
+
+function retypedWords(names: readonly string[]): string {
+  return `changed: its recipients were uploaded before ${names.join(', ')} had this type. Create another campaign, and upload them there`;
 }
 
 function draftOrThrow(draft: Draft | { readonly faults: readonly TemplateFault[] }): Draft {

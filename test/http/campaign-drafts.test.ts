@@ -1,0 +1,62 @@
+/** PATCH /v1/campaigns/:id of drafts made of templates, and of drafts that have recipients. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Postrider, startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let postrider: Postrider;
+const api: Postrider['api'] = (...request) => postrider.api(...request);
+const template = (alias: string, more: object) => api('POST', '/v1/templates', { name: alias, alias, ...more });
+beforeAll(async () => {
+  const redis = opened.use(await openTestRedis());
+  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+  await template('a', { subject: 'A', html: 'a', from: 'A <a@example.com>', reply_to: ['ra@example.com'] });
+  await template('b', { subject: 'B', html: 'b', from: 'B <b@example.com>', reply_to: ['rb@example.com'] });
+  await template('bare', { subject: 'Bare', html: 'bare' });
+});
+afterAll(() => opened.disposeAsync());
+
+const create = async (given: object) => (await api('POST', '/v1/campaigns', given)).body.id;
+const change = (id: string, given: object) => api('PATCH', `/v1/campaigns/${id}`, given);
+const upload = (id: string, row: object) =>
+  api('POST', `/v1/campaigns/${id}/recipients`, JSON.stringify([{ email: 'ada@example.org', ...row }]));
+const ofB = { subject: 'B', from: 'B <b@example.com>', reply_to: ['rb@example.com'], name: 'B', html: 'b' };
+
+it('another template replaces what was taken from the one before', async () => {
+  const id = await create({ template: { id: 'a' } });
+  expect((await change(id, { template: { id: 'b' } })).body).toMatchObject(ofB);
+});
+
+it.each([
+  ['subject', { subject: 'Own', name: 'Own' }],
+  ['from', { from: 'own@example.com' }],
+  ['reply_to', { reply_to: ['own@example.com'] }],
+  ['name', { name: 'Own' }],
+])('another template leaves %s as it was given, with the campaign or in a change', async (_, own) => {
+  const given = await create({ template: { id: 'a' }, ...own });
+  expect((await change(given, { template: { id: 'b' } })).body).toMatchObject({ ...ofB, ...own });
+  const changed = await create({ template: { id: 'a' } });
+  await change(changed, own);
+  expect((await change(changed, { template: { id: 'b' } })).body).toMatchObject({ ...ofB, ...own });
+});
+
+it('a template without a sender cannot replace one with a sender that was taken from it', async () => {
+  const id = await create({ template: { id: 'a' } });
+  const { status, body } = await change(id, { template: { id: 'bare' } });
+  expect([status, body.errors]).toMatchObject([422, [{ pointer: '/from', code: 'required' }]]);
+  expect((await change(id, { template: { id: 'bare' }, from: 'own@example.com' })).status).toBe(200);
+});
+
+it('no variable gets another type once there are recipients, neither by a change nor by another template', async () => {
+  const variables = [{ key: 'points', type: 'number' }];
+  await template('typed', { subject: 's', html: '{{ points }}', variables });
+  const id = await create({ subject: 's', from: 'a@example.com', html: '{{ points }}' });
+  expect((await change(id, { variables })).status).toBe(200);
+  expect((await change(id, { variables: null })).status).toBe(200);
+  await upload(id, { points: '12' });
+  for (const given of [{ variables }, { template: { id: 'typed' } }]) {
+    const { status, body } = await change(id, given);
+    expect([status, body]).toMatchObject([409, { campaign_status: 'draft', detail: /before points had this type/ }]);
+  }
+  expect((await change(id, { subject: 'Other' })).status).toBe(200);
+});

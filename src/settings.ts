@@ -89,7 +89,7 @@ export const settings = z.object({
   API_BODY_BYTES: expects(
     byteSize('1mb', '64gb').prefault('64mb'),
     'bytes such as `64mb`',
-    'Total size of the request bodies over 256 KB that one API handles at a time. Further ones are refused with 503, before they are read if they state their length. Smaller bodies have separate room, half as much. A batch counts with its base written out. A key, with the keys it made, gets at most three quarters of the room that other keys leave. While handled, bodies take up to five times as much memory.',
+    'Total size of the request bodies over 256 KB that one API handles at a time. Further ones are refused with 503, before they are read if they state their length. Smaller bodies have separate room, half as much. A batch counts with its base written out. Letters made from templates count too. A key, with the keys it made, gets at most three quarters of the room that other keys leave. While handled, bodies take up to five times as much memory.',
   ),
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { makeMailbox, parseMailbox } from './address.ts';
 import type { CampaignRow } from './campaign.ts';
-import { isWellFormed } from './json-object.ts';
+import { emptyListAsObject, isWellFormed } from './json-object.ts';
 import type { DeclaredVariable, Variables } from './template.ts';
 
 /** Bytes of one recipient's variables as JSON. Five hundred recipients are unpacked at a time. */
@@ -17,7 +17,10 @@ const fields = z
       .string()
       .nullish()
       .meta({ description: 'The name shown with the address. It is also the variable `name`.' }),
-    variables: z.record(z.string(), z.unknown()).nullish().meta({ description: 'Variables for this recipient.' }),
+    variables: z
+      .preprocess(emptyListAsObject, z.record(z.string(), z.unknown()))
+      .nullish()
+      .meta({ description: 'Variables for this recipient.' }),
   })
   .meta({ id: 'RecipientRecord', description: 'A recipient to add. Any other field is a variable as well.' });
 

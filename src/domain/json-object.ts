@@ -3,7 +3,8 @@ import { z } from 'zod';
 
 /** Any object that `holds`. Other rules are checked after that. */
 export function objectWithin(holds: (given: Readonly<Record<string, unknown>>) => boolean, message: string) {
-  return z.unknown().transform((value, context): Record<string, unknown> => {
+  return z.unknown().transform((given, context): Record<string, unknown> => {
+    const value = emptyListAsObject(given);
     if (!isObject(value)) context.addIssue({ code: 'invalid_type', expected: 'record', input: value });
     else if (holds(value)) return value;
     else context.addIssue({ code: 'custom', message });
@@ -17,6 +18,11 @@ export function jsonObject(maxBytes: number) {
   return objectWithin((given) => mayFit(given, maxBytes), message)
     .refine(isWellFormed, 'must be well-formed Unicode')
     .refine((given) => Buffer.byteLength(JSON.stringify(given)) <= maxBytes, message);
+}
+
+/** PHP writes an empty object as an empty list: it has one type for both. */
+export function emptyListAsObject(given: unknown): unknown {
+  return Array.isArray(given) && given.length === 0 ? {} : given;
 }
 
 /** Describes such a schema in the API document, for its `meta`. */

@@ -1,5 +1,6 @@
 /** Which headers of their own callers may add to every POST to an endpoint (RFC 9110 section 5). */
 import { z } from 'zod';
+import { emptyListAsObject } from './json-object.ts';
 
 const maxHeaders = 20;
 const maxValueLength = 1_024;
@@ -39,7 +40,7 @@ function nameFault(lower: string): string | null {
 const tooMany = `must have at most ${maxHeaders} headers`;
 
 export const webhookHeaders = z
-  .record(z.string(), value)
+  .preprocess(emptyListAsObject, z.record(z.string(), value))
   .refine((given) => Object.keys(given).length <= maxHeaders, tooMany)
   .superRefine(namesFault)
   .meta({
@@ -49,7 +50,7 @@ export const webhookHeaders = z
   });
 
 export const webhookHeaderChanges = z
-  .record(z.string(), value.nullable())
+  .preprocess(emptyListAsObject, z.record(z.string(), value.nullable()))
   .refine((given) => Object.keys(given).length <= maxHeaders, tooMany)
   .superRefine(namesFault)
   .meta({

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { EmailFacts } from './email.ts';
 import { tag } from './email-fields.ts';
 import { type EventType, eventTypes, type OutboxEvent, type WebhookEvent } from './event.ts';
+import { emptyListAsObject } from './json-object.ts';
 import { type Lane, lanes } from './lane.ts';
 import { webUrl } from './web-url.ts';
 import { changedHeaders, webhookHeaderChanges, webhookHeaders } from './webhook-headers.ts';
@@ -33,7 +34,7 @@ const description = z
 const filter = z
   .strictObject({
     tags: z
-      .record(tag.shape.name, tag.shape.value)
+      .preprocess(emptyListAsObject, z.record(tag.shape.name, tag.shape.value))
       .refine((tags) => Object.keys(tags).length <= maxTags, `must have at most ${maxTags} tags`)
       .optional()
       .meta({

@@ -108,7 +108,7 @@ function unpackedBody(request: FastifyRequest, payload: Readable): Readable {
 }
 
 /**
- * Takes room for a body as it comes in, and again for a batch that is longer with its base written out.
+ * Takes room for a body as it comes in, and again for a batch that is longer with its base written out, and for letters made of templates.
  * @throws ProblemError when too many bytes of bodies are in memory
  */
 export function takeRoom(request: FastifyRequest, bytes: number): void {

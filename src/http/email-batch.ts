@@ -51,7 +51,12 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
   }
 
   /** Whether nothing new would be stored of it: it was accepted before, under a key for the whole or one for each email that may be stored. */
-  async function isRepeat(whole: IdempotencyClaim | null, entries: readonly Entry[], apiKey: ApiKey): Promise<boolean> {
+  async function isRepeat(
+    whole: IdempotencyClaim | null,
+    entries: readonly Entry[],
+    apiKey: ApiKey,
+    roomFor: (made: number) => void,
+  ): Promise<boolean> {
     if (whole !== null) return (await answered(whole)) !== null;
     const valid = entries.filter((entry) => askedIn(entry) !== null);
     // An email whose key belongs to another body is refused.
@@ -59,7 +64,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     const free = valid.filter((_, index) => priors[index] === null);
     // Rendering is for the rest of a repeat alone: a batch that is all new is refused without.
     if (free.length === 0 || free.length === valid.length) return free.length === 0;
-    const rendered = await render(free.map(askedIn));
+    const rendered = await render(free.map(askedIn), roomFor);
     return free.every(({ item }, index) => refusalOf(item, rendered[index] ?? null, apiKey) !== null);
   }
 
@@ -102,11 +107,12 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
         const { entries, bytes } = await readEntries({ schemas, yieldTurn }, body, { apiKey, known, maxIssues });
-        takeRoom(request, bytes);
+        const roomFor = (made: number) => takeRoom(request, bytes + made);
+        roomFor(0);
         // A repeat gets the answer of the first request even if it would be refused now.
         const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(entries));
-        if (passed !== null && !(await isRepeat(batchClaim, entries, apiKey))) throw passed;
-        const rendered = await render(entries.map(askedIn));
+        if (passed !== null && !(await isRepeat(batchClaim, entries, apiKey, roomFor))) throw passed;
+        const rendered = await render(entries.map(askedIn), roomFor);
         const judged = judge(entries, rendered, apiKey);
         const isDoubtful = judged.some(({ refusal }) => refusal !== null);
         const recalled = isDoubtful ? await answered(batchClaim) : null;

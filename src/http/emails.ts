@@ -11,6 +11,7 @@ import type { Pressure } from '../pipeline/check-back-pressure.ts';
 import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { refusalOfAny } from './back-pressure.ts';
+import { takeRoom } from './bodies.ts';
 import { emailParams, excessOf, findEmail, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { addEmailList, type ListDeps } from './email-list.ts';
 import { acceptedView, emailView } from './email-schemas.ts';
@@ -24,7 +25,7 @@ export const maxSendBytes = 40 * 1024 * 1024;
 
 export type SendDeps = {
   /** The emails with their final content, rendered from a template where one is named. An entry of null stays null. */
-  render(asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]>;
+  render(asked: readonly (AskedEmail | null)[], takeRoom: (characters: number) => void): Promise<(Rendered | null)[]>;
   accept(
     asked: readonly (Asked | null)[],
     keyId: string,
@@ -75,7 +76,7 @@ function addSending(app: App, deps: Deps): void {
       const { apiKey, body, validationError } = request;
       const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
       const early = validationError ?? refusalOfAny({ ...deps, key: apiKey }, [body.lane ?? usualLane]);
-      const [rendered = null] = early ? [] : await deps.render([body]);
+      const [rendered = null] = early ? [] : await deps.render([body], (made) => takeRoom(request, made));
       const refused = early ?? refusalOf(apiKey, rendered);
       const accepted =
         rendered !== null && 'request' in rendered && !refused

@@ -22,8 +22,15 @@ type Asked = NonNullable<AskedEmail['template']>;
 
 type Deps = RenderDeps & Pick<RequestLimits, 'canUnsubscribe'>;
 
-/** One answer for each of `asked`, in that order; null where `asked` is null. Each template is looked up once. */
-export async function render(deps: Deps, asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]> {
+/**
+ * One answer for each of `asked`, in that order; null where `asked` is null. Each template is looked up once.
+ * @param takeRoom called with the characters of all letters made so far. What it throws ends the rendering.
+ */
+export async function render(
+  deps: Deps,
+  asked: readonly (AskedEmail | null)[],
+  takeRoom: (characters: number) => void,
+): Promise<(Rendered | null)[]> {
   const found = new Map<string, Promise<Found>>();
   const find = (template: Asked): Promise<Found> => {
     const key = `${template.version ?? ''} ${template.id}`;
@@ -39,6 +46,7 @@ export async function render(deps: Deps, asked: readonly (AskedEmail | null)[]):
       const template = await find(email.template);
       await deps.templating.yieldTurn();
       rendered.push(renderOne(deps, email, email.template, template, spent));
+      takeRoom(spent.characters);
     }
   }
   return rendered;

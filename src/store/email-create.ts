@@ -4,10 +4,11 @@
  */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
+import { inTurns } from '../concurrency/in-turns.ts';
 import type { NewEmail } from '../domain/email.ts';
 import { clashMark, idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
-import { packContent, packShared } from './content.ts';
+import { packContent, packedInTurn, packShared } from './content.ts';
 import { addPostings, countPostings, indexSome, maxPostings, postingsOf, splitPostings } from './email-index.ts';
 import { keys } from './keys.ts';
 import { named } from './named.ts';
@@ -49,8 +50,8 @@ export function openCreate(redis: Redis) {
     const files = new Map(given.flatMap(({ email }) => [...email.files]));
     for (const { hash, bytes } of letters.values()) files.set(hash, bytes);
     const args = [...termArgs(terms, files.size), ...files.values()];
-    const postings = postingsOfAll(given);
-    for (const one of submissions) {
+    const postings = await postingsOfAll(given);
+    for await (const one of inTurns(submissions, packedInTurn)) {
       const found = one && postings.get(one);
       const letter = one && (letters.get(one.email.content)?.hash ?? null);
       args.push(...(one && found ? await creationArgs(one, letter, found) : ['']));
@@ -189,8 +190,10 @@ type Postings = readonly [atOnce: Buffer, later: Buffer];
 const noPostings = Buffer.alloc(0);
 
 /** The postings of each: all at once, or of a large batch only that of its status, and the rest later. */
-function postingsOfAll(submissions: readonly Submission[]): ReadonlyMap<Submission, Postings> {
-  const all = submissions.map((one) => [one, postingsOf(one.email.facts, one.email.state)] as const);
+async function postingsOfAll(submissions: readonly Submission[]): Promise<ReadonlyMap<Submission, Postings>> {
+  const all: (readonly [Submission, Buffer])[] = [];
+  for await (const one of inTurns(submissions, packedInTurn))
+    all.push([one, postingsOf(one.email.facts, one.email.state)]);
   const count = all.reduce((sum, [, postings]) => sum + countPostings(postings), 0);
   const divided = (postings: Buffer): Postings =>
     count > maxPostings ? splitPostings(postings) : [postings, noPostings];

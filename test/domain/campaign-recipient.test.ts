@@ -53,6 +53,10 @@ describe('a variable that is declared as a number', () => {
   });
 });
 
+it('an empty list of variables is no variables, as PHP writes it', () => {
+  expect(read({ variables: [] }, false)).toEqual({});
+});
+
 it('a variable of another type than declared is a fault; one that is null or missing is not', () => {
   expect(read({ n: '5', s: 5 }, false)).toEqual([
     ['variables', 'n', 'must be a number'],

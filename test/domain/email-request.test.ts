@@ -28,6 +28,16 @@ describe('a request', () => {
     expect(asked.parse({ ...good, ...inside })).toStrictEqual(asked.parse({ ...good, ...without }));
   });
 
+  it('with an empty list for an object has an empty one, as PHP writes it', () => {
+    const asked = askedEmailFor(testLimits);
+    const filled = (empty: object) => ({
+      ...{ from: 'a@x.co', to: 'b@x.co', subject: 's' },
+      ...{ headers: empty, metadata: empty, template: { id: 't', variables: empty } },
+    });
+    expect(asked.parse(filled([]))).toStrictEqual(asked.parse(filled({})));
+    expect(faultsOf({ ...good, headers: ['X-A: b'], metadata: [1] })).toHaveLength(2);
+  });
+
   it('with null for a field of Resend that we do not have asks for nothing', () => {
     expect(emailRequest.parse({ ...good, topic_id: null })).toStrictEqual(emailRequest.parse(good));
     expect(faultsOf({ ...good, topic_id: 'news' })).toEqual(['/ Unrecognized key: "topic_id"']);

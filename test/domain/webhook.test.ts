@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { seal, unseal } from '../../src/domain/secret-box.ts';
-import { webhookRequest } from '../../src/domain/webhook.ts';
+import { webhookChanges, webhookRequest } from '../../src/domain/webhook.ts';
 import {
   rotated,
   rotationMs,
@@ -78,6 +78,12 @@ describe('a webhook request', () => {
   it.each(['a\nb', 'half a pair: \ud83d'])('is refused with the description %j', (description) => {
     const given = { endpoint: 'https://x.co/', events: ['email.sent'], description };
     expect(webhookRequest.safeParse(given).success).toBe(false);
+  });
+
+  it('takes an empty list for an empty object, as PHP writes it', () => {
+    const given = { endpoint: 'https://x.co/', events: ['email.sent'], filter: { tags: [] }, headers: [] };
+    expect(webhookRequest.parse(given)).toMatchObject({ filter: { tags: {} }, headers: {} });
+    expect(webhookChanges.parse({ headers: [] })).toEqual({ headers: {} });
   });
 
   it('names each event once, however often it was given', () => {

@@ -89,6 +89,25 @@ it('a small batch takes the room that it needs with its base written out, and is
   expect((await post(200)).status).toBe(202);
 });
 
+it.each([
+  ['an email', '/v1/emails', (email: object) => email],
+  ['a batch', '/v1/emails/batch', (email: object) => Array(2).fill(email)],
+])('%s takes the room that its letters need once they are made of a template', async (_, path, bodyWith) => {
+  const text = `{% for i in (1..100) %}${'x'.repeat(4_000)}{% endfor %}`;
+  const { id } = (await postrider.api('POST', '/v1/templates', { name: 'long', subject: 'Hi', text })).body;
+  const email = { from: 'a@example.com', to: 'b@example.org', template: { id } };
+  using http = await openRawHttp(postrider.url);
+  const post = () => http.send('POST', path, headers, JSON.stringify(bodyWith(email)));
+  using first = await openUnended(900 * kb);
+  await until('it to be in hand', async () => !(await isTaken(500 * kb)));
+  const refused = await post();
+  expect(refused).toMatchObject(tookNothing);
+  expect(refused.body).toContain('API_BODY_BYTES');
+  first.write('}');
+  expect(await first.answer()).toMatchObject({ status: 202 });
+  expect((await post()).status).toBe(202);
+});
+
 it('while one large body is in hand, another is refused unread, with Retry-After; a small one is accepted, and so is a large one after the first is done', async () => {
   using first = await openUnended(900 * kb);
   await until('it to be in hand', async () => !(await isTaken(500 * kb)));

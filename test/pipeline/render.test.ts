@@ -36,32 +36,33 @@ const email = (variables: object, more: object = {}): AskedEmail => ({
   to: [{ address: 'b@example.com' }],
   template: { id: 'order', variables: { text: 'x', ...variables }, ...more },
 });
+const renderAll = (emails: readonly (AskedEmail | null)[]) => render(deps, emails, () => {});
 const subjects = (rendered: Awaited<ReturnType<typeof render>>) =>
   rendered.map((one) => one && ('request' in one ? one.request.subject : one.faults.map(({ message }) => message)));
 
 describe('a request', () => {
   it('has each of its templates looked up once, and a process each version once', async () => {
     const emails = [email({ n: 1 }), null, email({ n: 2 }), email({ n: 3 }, { version: 1 })];
-    expect(subjects(await render(deps, emails))).toEqual(['Order 1', null, 'Order 2', 'Order 3']);
+    expect(subjects(await renderAll(emails))).toEqual(['Order 1', null, 'Order 2', 'Order 3']);
     expect(asked).toEqual(['find order', 'content tp_1 2', 'find order', 'content tp_1 1']);
     asked = [];
-    expect(subjects(await render(deps, [email({ n: 4 })]))).toEqual(['Order 4']);
+    expect(subjects(await renderAll([email({ n: 4 })]))).toEqual(['Order 4']);
     expect(asked).toEqual(['find order']);
   });
 
   it('finds a version that came after it was not there', async () => {
     const later = email({ n: 1 }, { version: 3 });
-    expect(subjects(await render(deps, [later]))).toEqual([['is not a version of it']]);
+    expect(subjects(await renderAll([later]))).toEqual([['is not a version of it']]);
     deps.templates.content = async () => content;
-    expect(subjects(await render(deps, [later]))).toEqual(['Order 1']);
+    expect(subjects(await renderAll([later]))).toEqual(['Order 1']);
   });
 
   it('repeats a read that failed', async () => {
     const { content: read } = deps.templates;
     deps.templates.content = () => Promise.reject(new Error('Connection is closed.'));
-    await expect(render(deps, [email({ n: 1 })])).rejects.toThrow('Connection is closed.');
+    await expect(renderAll([email({ n: 1 })])).rejects.toThrow('Connection is closed.');
     deps.templates.content = read;
-    expect(subjects(await render(deps, [email({ n: 1 })]))).toEqual(['Order 1']);
+    expect(subjects(await renderAll([email({ n: 1 })]))).toEqual(['Order 1']);
   });
 
   it('that takes too long as a whole is cut short, and the rest gets the reason', async () => {
@@ -70,7 +71,7 @@ describe('a request', () => {
       ms += 600;
       return ms;
     };
-    const [first, ...rest] = subjects(await render(deps, Array(6).fill(email({ n: 1 }))));
+    const [first, ...rest] = subjects(await renderAll(Array(6).fill(email({ n: 1 }))));
     expect(first).toBe('Order 1');
     expect(rest.slice(0, 3)).toEqual(Array(3).fill('Order 1'));
     expect(rest.slice(3)).toEqual(Array(2).fill([expect.stringContaining('takes over 2000 ms')]));
@@ -79,7 +80,7 @@ describe('a request', () => {
   it('that makes too much as a whole is cut short, and the rest gets the reason', async () => {
     content = contentOf({ subject: 's', text: '{% for i in (1..9) %}{{ text }}{% endfor %}' });
     const long = email({ text: 'x'.repeat(100_000) });
-    const made = subjects(await render(deps, Array(60).fill(long)));
+    const made = subjects(await renderAll(Array(60).fill(long)));
     expect(made.filter((one) => one === 's').length).toBe(47);
     expect(made.at(-1)).toEqual([expect.stringContaining('characters together')]);
   });
@@ -88,15 +89,15 @@ describe('a request', () => {
     const done: string[] = [];
     deps.templating.yieldTurn = async () => void done.push('turn');
     deps.templating.cpuMs = () => done.push('made');
-    await render(deps, [email({ n: 1 })]);
-    await render(deps, [email({ n: 2 }), null, email({ n: 3 })]);
+    await renderAll([email({ n: 1 })]);
+    await renderAll([email({ n: 2 }), null, email({ n: 3 })]);
     // The time is looked at before and after each.
     expect(done).toEqual(Array(3).fill(['turn', 'made', 'made']).flat());
   });
 
   it('with a template that is no longer valid says so', async () => {
     content = contentOf({ text: '{% nope %}' });
-    expect(subjects(await render(deps, [email({})]))).toEqual([
+    expect(subjects(await renderAll([email({})]))).toEqual([
       ['cannot be used any more: its text line 1, column 1: tag "nope" is not known here'],
     ]);
   });

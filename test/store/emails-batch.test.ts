@@ -1,5 +1,6 @@
 /** Many emails in one step: all or none, each key with what it stands for, each file once, and the same answer to a command sent again. */
 import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
@@ -60,6 +61,18 @@ it('a thousand emails with one file are stored with one file, used a thousand ti
   expect(stored.uses).toEqual([1_000]);
   const [only] = all;
   expect((await emails.load(only?.email.facts.id ?? ''))?.content).toEqual(only?.email.content);
+});
+
+it('an email that comes while a batch is packed does not wait until all of it is', async () => {
+  const batch = emails.create(
+    Array.from({ length: 1_000 }, () => submission()),
+    options(),
+  );
+  await nextTurn();
+  const alone = submission();
+  await Promise.all([batch, emails.create([alone], options())]);
+  const [[, first] = []] = await redis.xrange(keys.outbox, '-', '+', 'COUNT', 1);
+  expect(first?.[1]).toContain(alone.email.facts.id);
 });
 
 it('a batch as large as it may be, each email with 50 recipients and 50 tags, is one command like any other', async () => {

@@ -3,7 +3,7 @@ import type { Nudge } from '../concurrency/nudge.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, ratesOf, standingOf } from '../domain/standing.ts';
-import { isSameRouting, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
+import { routingPrint, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialMissed, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
@@ -21,7 +21,7 @@ type Deps = {
   memory: Memory;
   states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success' | 'grant'>;
   allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
-  budgets: Pick<Budgets, 'release' | 'names' | 'unpark'>;
+  budgets: Pick<Budgets, 'release' | 'names' | 'unpark' | 'routings' | 'noteRouting'>;
   isConnected(name: string): Promise<boolean>;
   nudge: Nudge;
   /** Names this process among the workers. */
@@ -34,7 +34,8 @@ type Deps = {
 
 /** What one round remembers for the next. */
 type Memory = {
-  plan: TransportPlan | null;
+  /** Its routing; null before the first round. */
+  routing: string | null;
   /** Transports that mail parked for others could move on to. */
   takers: ReadonlySet<string>;
   /** Transports that an earlier round looked at. */
@@ -49,7 +50,7 @@ type Memory = {
 
 export function makeMemory(): Memory {
   return {
-    plan: null,
+    routing: null,
     takers: new Set(),
     met: new WeakSet(),
     refusals: new WeakMap(),
@@ -84,15 +85,21 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
   const { memory } = deps;
   const names = Object.keys(plan.transports);
   const takers = new Set(names.filter((name) => isWell(deps, name) || hasMissedTrial(deps, name)));
-  const isRerouted = memory.plan !== null && !isSameRouting(memory.plan, plan);
-  const hasChanged = isRerouted || memory.plan === null || takers.symmetricDifference(memory.takers).size > 0;
+  const routing = routingPrint(plan);
+  const isNew = memory.routing !== routing;
+  // Mail may be parked by what this worker, or one before it, was started with.
+  const former = isNew ? (await deps.budgets.routings()).filter((other) => other !== routing) : [];
+  const isRerouted = former.length > 0 || (isNew && memory.routing !== null);
+  const hasChanged = isNew || takers.symmetricDifference(memory.takers).size > 0;
   for (const name of await deps.budgets.names()) {
     const moves = names.includes(name)
       ? isRerouted || (hasChanged && !isWell(deps, name) && hasStandIn(plan, name, takers))
       : await isForsaken(deps, name);
     if (moves) await deps.budgets.unpark(name, ratesOf(plan, deps.known, name, deps.now()), deps.now());
   }
-  memory.plan = plan;
+  // Only now: a worker that dies before leaves the mail to the next one.
+  await deps.budgets.noteRouting(routing, former);
+  memory.routing = routing;
   memory.takers = takers;
 }
 

@@ -156,6 +156,17 @@ export function openBudgets(redis: Redis) {
     /** The transports that mail is parked for. */
     names: (): Promise<string[]> => redis.smembers(keys.parkedFor),
 
+    /** The routings by which mail may be parked: those of all workers since one of them came with another. */
+    routings: (): Promise<string[]> => redis.smembers(keys.routings),
+
+    /** Notes the routing of this worker. @param former no mail is parked by these any more, or a worker that has one notes it again */
+    async noteRouting(own: string, former: readonly string[]): Promise<void> {
+      await Promise.all([
+        redis.sadd(keys.routings, own),
+        former.length === 0 ? null : redis.srem(keys.routings, ...former),
+      ]);
+    },
+
     /** Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails. */
     async giveBack(name: string, rates: readonly Rate[], count: number, now: number): Promise<void> {
       if (count > 0 && rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, ...rateArgs(rates)]);

@@ -31,6 +31,8 @@ export const keys = {
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
   /** Sorted set of emails by when they are due: new ones, and those that a caller moved. */
   due: (lane: Lane) => `${prefix}:due:${lane}`,
+  /** Set of the routings by which mail may be parked, each as its print. */
+  routings: `${prefix}:routings`,
   /** Set of the transports that mail is parked for. */
   parkedFor: `${prefix}:parked-for`,
   /** Sorted set of emails to be tried again, by when they come again; a parked email has the end of its time here. */

@@ -233,6 +233,30 @@ describe('parked mail', () => {
     expect(await letGo()).toEqual(['a', 'b']);
   });
 
+  it('finds another way when a worker starts with another plan, also while others still have the former one', async () => {
+    const former = plan({ rates: quota(1) });
+    const next = plan({ rates: quota(1) }, {}, failover('two'));
+    await openBudgets(redis).admit('one', quota(1), [{ id: 'used', lane: 'bulk', dueAt: 1, endsAt: 2 }], Date.now());
+    await park('one', 'a', 'b');
+    const start = async (given: typeof next) => {
+      await using worker = openTestWorker(redis, given, newId('jb'));
+      await worker.tend();
+    };
+    await start(former);
+    await start(former);
+    expect(await letGo()).toEqual([]);
+    await using old = openTestWorker(redis, former, 'old');
+    await start(next);
+    expect(await letGo()).toEqual(['a', 'b']);
+    await old.tend();
+    await park('one', 'c');
+    await start(next);
+    expect(await letGo()).toEqual(['c']);
+    await park('one', 'd');
+    await start(next);
+    expect(await letGo()).toEqual([]);
+  });
+
   it('that finds another way takes nothing of the quota by which some of it was let go before', async () => {
     const left = async () => (await openBudgets(redis).left('one', quota(4), Date.now()))[0]?.remaining;
     await using worker = openTestWorker(redis, plan({ rates: quota(4) }));

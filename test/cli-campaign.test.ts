@@ -265,6 +265,7 @@ describe('in words', () => {
     expect(progressOf({ ...seen, counts })).toBe(
       `running   [${'#'.repeat(14)}${' '.repeat(16)}]  49%  499 of 1000, 99/s, done about 09:08:35Z`,
     );
+    expect(progressOf({ ...seen, pace: 0.0278, counts })).toContain(' 0.028/s,');
     expect(ledgerOf({ ...seen, counts })).toBe(
       'cm_1  n: running\n  recipients      1000\n  pending         501\n  sent            499\n',
     );

@@ -20,7 +20,7 @@ export function progressOf({ status, counts: { recipients, pending }, pace, eta 
   const share = recipients === 0 ? 0 : done / recipients;
   const bar = '#'.repeat(Math.floor(share * barWidth)).padEnd(barWidth);
   const more = [
-    ...(pace === null ? [] : [`${pace.toFixed(pace < 10 ? 1 : 0)}/s`]),
+    ...(pace === null ? [] : [`${pace < 10 ? Number(pace.toPrecision(2)) : pace.toFixed(0)}/s`]),
     ...(eta === null ? [] : [`done about ${eta.slice(11, 19)}Z`]),
   ];
   const percent = String(Math.floor(share * 100)).padStart(3);

@@ -32,7 +32,10 @@ const mostRestMs = 1_000;
 const [whole, newSlices] = ['*whole', '*new'];
 
 export function makeRests() {
+  /** The one whose turn is longest ago comes first. */
   const campaigns = new Map<string, Map<string, { readonly waitMs: number; readonly until: number }>>();
+  /** When a campaign last went on because a transport had sent something, for each transport. */
+  const passedOnAt = new Map<string, number>();
 
   function rest(id: string, what: string, now: number): void {
     const rests = campaigns.get(id) ?? new Map<string, { readonly waitMs: number; readonly until: number }>();
@@ -41,6 +44,13 @@ export function makeRests() {
     if (until > now) return;
     const longer = Math.min(mostRestMs, 2 * waitMs);
     rests.set(what, { waitMs: longer, until: now + longer });
+  }
+
+  function hadTurn(id: string): void {
+    const rests = campaigns.get(id);
+    if (rests === undefined) return;
+    campaigns.delete(id);
+    campaigns.set(id, rests);
   }
 
   return {
@@ -58,6 +68,25 @@ export function makeRests() {
         resting: names.filter((name) => name !== whole && name !== newSlices),
         leastMs: Math.min(...waits.map(([, { until }]) => until - now)),
       };
+    },
+
+    /**
+     * A transport has sent a message of a campaign, and may have room for another: of the campaigns that rest for it, the one whose turn is longest
+     * ago goes on at once. Not more often than they look themselves: each look has its cost.
+     * @returns whether one goes on
+     */
+    sent(id: string, name: string, now: number): boolean {
+      hadTurn(id);
+      if (now < (passedOnAt.get(name) ?? Number.NEGATIVE_INFINITY) + leastRestMs) return false;
+      for (const [next, rests] of campaigns) {
+        const own = rests.get(name);
+        if (own === undefined || own.until <= now) continue;
+        rests.set(name, { ...own, until: now });
+        hadTurn(next);
+        passedOnAt.set(name, now);
+        return true;
+      }
+      return false;
     },
 
     /** The whole campaign rests. */

@@ -72,9 +72,14 @@ export type CampaignState = {
   /** When the last recipient was settled, or when it was canceled. */
   readonly endedAt: number | null;
   readonly counts: Readonly<Record<CampaignCount | 'recipients', number>>;
-  /** Messages per second settled lately; null when the campaign is not running. */
+  /** Messages per second settled lately; null when the campaign is not running, or no worker has measured it for a while. */
   readonly pace: number | null;
 };
+
+/** A pace as it is shown: the exact one has many digits. */
+export function roundedPace(pace: number): number {
+  return Number(pace.toPrecision(3));
+}
 
 /** The estimated time when no recipient will be pending, at the current pace; milliseconds since the epoch, null when unknown. */
 export function etaOf({ status, counts, pace }: CampaignState, now: number): number | null {

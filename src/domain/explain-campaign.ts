@@ -1,5 +1,5 @@
 /** Explains why an email still waits at its place in a campaign, and when it goes. Pure. */
-import type { Campaign } from './campaign.ts';
+import { type Campaign, roundedPace } from './campaign.ts';
 
 export const campaignReasons = [
   'campaign_running',
@@ -37,7 +37,7 @@ export function explainCampaign({ head, state }: Campaign): CampaignWhy {
       const speed =
         pace === null || pace <= 0
           ? ''
-          : ` At ${pace} a second that takes ${Math.ceil(counts.pending / pace)} s at most.`;
+          : ` At ${roundedPace(pace)} a second that takes ${Math.ceil(counts.pending / pace)} s at most.`;
       const summary = `It waits for its turn in ${name}: ${counts.pending} of its ${counts.recipients} recipients are pending.${speed} If this lasts, check that a worker is running, and the state of its transports (GET /v1/transports).`;
       return { reason: 'campaign_running', summary, movesAt: null };
     }

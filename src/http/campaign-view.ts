@@ -1,7 +1,14 @@
 /** A campaign as callers see it: the schemas, and views made of a stored campaign. */
 import { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
-import { type Campaign, type CampaignContent, campaignCounts, campaignStatuses, etaOf } from '../domain/campaign.ts';
+import {
+  type Campaign,
+  type CampaignContent,
+  campaignCounts,
+  campaignStatuses,
+  etaOf,
+  roundedPace,
+} from '../domain/campaign.ts';
 import { onUnknownPolicies } from '../domain/email.ts';
 import { tag } from '../domain/email-fields.ts';
 import { parkedReasons } from '../domain/explain-parked.ts';
@@ -56,10 +63,10 @@ const summaryFields = {
   ...standingFields,
   name: z.string().meta({ description: 'Your name for it.' }),
   rate: z.string().nullable().meta({ description: 'The limit on sending, as requested; null for no limit.' }),
-  pace: z
-    .number()
-    .nullable()
-    .meta({ description: 'Recipients completed per second, measured recently; null unless it is running.' }),
+  pace: z.number().nullable().meta({
+    description:
+      'Recipients completed per second, measured recently; null unless it is running and a worker is sending it.',
+  }),
   eta: time
     .nullable()
     .meta({ description: 'Estimated time at which no recipient is pending, at this pace; null when unknown.' }),
@@ -172,7 +179,7 @@ export function summaryOf(campaign: Campaign, now: number): z.input<typeof campa
     ...standingOf(campaign),
     name,
     rate: rate && formatRates([rate]),
-    ...{ pace: state.pace, eta: isoOrNull(etaOf(state, now)) },
+    ...{ pace: state.pace && roundedPace(state.pace), eta: isoOrNull(etaOf(state, now)) },
     ...{ from: formatMailbox(from), subject, template },
     ...{ tags: [...head.tags], metadata: { ...head.metadata } },
     ...{ created_at: isoOf(head.createdAt), scheduled_at: isoOrNull(state.scheduledAt) },

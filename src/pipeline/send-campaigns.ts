@@ -8,7 +8,7 @@ import type { SliceReport } from './send-slice.ts';
 
 type Deps = {
   slices: Pick<CampaignSlices, 'due' | 'take' | 'renew'>;
-  sendSlice(take: Take): Promise<SliceReport>;
+  sendSlice(take: Take, onSent: (transport: string) => void): Promise<SliceReport>;
   /** Slices in hand at a time. */
   room: Pick<Semaphore, 'take'>;
   hands: SlicesInHand;
@@ -55,7 +55,8 @@ export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void
   const { hands } = deps;
   const due = await deps.slices.due(hands.seenAt);
   hands.seenAt = due.at;
-  hands.rests.keepOnly(due.ids);
+  // A campaign whose slices are all in hand may not be due, and keeps its place among those that wait.
+  hands.rests.keepOnly([...due.ids, ...[...hands.slices.keys()].map(({ campaignId }) => campaignId)]);
   for (const id of hands.canceled) if (!due.ids.includes(id)) hands.canceled.delete(id);
   const ids = inTurn(due.ids, hands.last);
   const sent = await takeOfEach(
@@ -115,8 +116,11 @@ function inTurn(ids: readonly string[], last: string): string[] {
 
 function hold(deps: Deps, take: Take, release: () => void): void {
   const { hands } = deps;
+  const onSent = (transport: string) => {
+    if (hands.rests.sent(take.campaignId, transport, deps.now())) deps.nudge.nudge();
+  };
   const done = deps
-    .sendSlice(take)
+    .sendSlice(take, onSent)
     .then((report) => learn(deps, report))
     .catch((error: unknown) => {
       deps.hands.rests.whole(take.campaignId, deps.now());

@@ -2,7 +2,7 @@
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import { type SettledOutcome, unmade } from '../domain/outcome.ts';
+import { type SettledOutcome, transportAsked, unmade } from '../domain/outcome.ts';
 import { isSandbox } from '../domain/sandbox.ts';
 import type { Message } from '../outbound/transport.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
@@ -109,8 +109,11 @@ async function sendOne(
     },
   });
   release();
-  if (outcome.kind !== 'parked' && outcome.kind !== 'kept' && outcome.kind !== 'withheld')
+  if (outcome.kind !== 'parked' && outcome.kind !== 'kept' && outcome.kind !== 'withheld') {
+    // The rate counts messages, and none was made.
+    if (transportAsked(outcome) === null) slice.allowed += 1;
     return slice.settle({ ...place, from: isClaimed ? 'handing' : 'queued' }, outcome);
+  }
   // Withheld before a claim, it waited for a connection in vain. A claim that is refused means that the campaign stopped or the slice is lost.
   const waitsFor = outcome.kind === 'kept' ? outcome.transport : isClaimed === null ? asked : null;
   if (waitsFor === null) slice.isHeldUp = true;

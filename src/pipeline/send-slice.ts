@@ -1,6 +1,7 @@
 /** send-slice: one slice of a campaign. Settles lost recipients as unknown, then sends to the others, or cancels them with their campaign. */
 import { mostAgainMs, type PlaceMark } from '../domain/campaign.ts';
 import { lostOutcome } from '../domain/campaign-email.ts';
+import { transportAsked } from '../domain/outcome.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
 import type { PreparedCampaign } from './prepare-campaign.ts';
 import type { PlaceRead, SliceRead } from './read-slice.ts';
@@ -41,8 +42,11 @@ type Slice = SliceInHand & {
   againInMs: number | null;
 };
 
+/** Called with the transport of each message that was sent. */
+type OnSent = (transport: string) => void;
+
 /** Releases the slice at the end, also after an error: what is left of it is taken again. */
-export async function sendSlice(deps: Deps, take: Take): Promise<SliceReport> {
+export async function sendSlice(deps: Deps, take: Take, onSent: OnSent): Promise<SliceReport> {
   const startedAt = deps.now();
   const campaign = await deps.prepareCampaign(take.campaignId).catch(async (error: unknown) => {
     await deps.slices.release(take, 0, take.allowed);
@@ -50,7 +54,7 @@ export async function sendSlice(deps: Deps, take: Take): Promise<SliceReport> {
   });
   // The campaign was deleted with its slices: there is nothing to release.
   if (campaign === null) return { take, settled: [], isHeldUp: true, waitsFor: new Set(), ms: 0 };
-  const slice = openSlice(deps, take);
+  const slice = openSlice(deps, take, onSent);
   try {
     await workOff(deps, slice, await deps.readSlice(take, campaign));
   } catch (error) {
@@ -66,13 +70,16 @@ export async function sendSlice(deps: Deps, take: Take): Promise<SliceReport> {
   return report;
 }
 
-function openSlice({ settle, onTrouble }: Deps, take: Take): Slice {
+function openSlice({ settle, onTrouble }: Deps, take: Take, onSent: OnSent): Slice {
   const slice: Slice = {
     ...{ take, settled: [], allowed: take.allowed, againInMs: null },
     ...{ isHeldUp: false, isCutShort: false, waitsFor: new Set<string>() },
     async settle(held, what) {
       const report = await settle(held, what);
-      if (report !== null) slice.settled.push(report);
+      if (report === null) return;
+      slice.settled.push(report);
+      const transport = transportAsked(report.what);
+      if (transport !== null) onSent(transport);
     },
     async guard({ email }, step) {
       try {

@@ -29,7 +29,7 @@ local function tellOfCampaign(campaign, outbox, now, name)
 end
 local function completeCampaign(campaign, outbox, due, now)
   redis.call('HSET', campaign, 'status', 'completed', 'endedAt', now)
-  redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft')
+  redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft', 'paceEnds')
   redis.call('ZREM', due, string.sub(campaign, -29))
   tellOfCampaign(campaign, outbox, now, 'completed')
 end

@@ -47,7 +47,7 @@ if isMade(stored[2] or '', change, tonumber(ARGV[7])) then return {'repeated', s
 if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
 if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
 -- What stops it comes about in a full Redis as well, which takes what follows a write that needs no room.
-if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
+if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft', 'paceEnds') end
 local moves = string.sub(change .. ' ' .. now .. ' ' .. (stored[2] or ''), 1, ${changeChars})
 redis.call('HSET', campaign, 'status', to, 'change', moves)
 if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', turn) end

@@ -1,7 +1,9 @@
 /** The pace of a campaign: what its rate allows, and the measured pace. Both survive a clock of Redis that is set back. */
 
-/** The pace is measured over at least this long. */
+/** The pace is measured over at least this long, and no shorter than the time from one message to the next at the campaign's own rate. */
 const paceMs = 3_000;
+/** A pace holds for so many times that long. After that no worker looks at the campaign, or none of its slices is free. */
+const holdsFor = 3;
 /** A campaign waits until this share of a second's worth of tokens is there: that means fewer looks, and no bursts. */
 const waitsForShare = 0.25;
 
@@ -29,17 +31,23 @@ local function openAllowance(campaign, now, rate)
 end
 `;
 
-/** Lua: messages settled per second, from one look to a later one. */
+/**
+ * Lua: messages settled per second, from one look to a later one. It holds until `paceEnds`. A look after that begins anew: how long the campaign
+ * stood still says nothing about its pace.
+ */
 export const measure = `
-local function measurePace(campaign, now, pending)
-  local stored = redis.call('HMGET', campaign, 'paceAt', 'paceLeft')
+local function measurePace(campaign, now, pending, rate)
+  local ms = type(rate) == 'table' and math.max(${paceMs}, rate.windowMs / rate.count) or ${paceMs}
+  local stored = redis.call('HMGET', campaign, 'paceAt', 'paceLeft', 'paceEnds')
   local spent = now - tonumber(stored[1] or now)
   -- less than 0: the clock of Redis was put back
-  if stored[1] and spent >= 0 and spent < ${paceMs} then return end
-  if stored[1] and spent > 0 then
+  if stored[1] and spent >= 0 and spent < ms then return end
+  if now > tonumber(stored[3] or 0) then
+    redis.call('HDEL', campaign, 'pace')
+  elseif spent > 0 then
     local settled = math.max(0, tonumber(stored[2]) - pending)
-    redis.call('HSET', campaign, 'pace', string.format('%.1f', settled * 1000 / spent))
+    redis.call('HSET', campaign, 'pace', string.format('%.17g', settled * 1000 / spent))
   end
-  redis.call('HSET', campaign, 'paceAt', now, 'paceLeft', pending)
+  redis.call('HSET', campaign, 'paceAt', now, 'paceLeft', pending, 'paceEnds', string.format('%.0f', now + ${holdsFor} * ms))
 end
 `;

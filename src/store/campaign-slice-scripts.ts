@@ -66,7 +66,7 @@ local function rest(at)
     return {string.format('%.0f', math.max(0, at - now)), started}
   end
   redis.call('ZREM', due, id)
-  if status then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
+  if status then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft', 'paceEnds') end
   return {'', started}
 end
 local function start()
@@ -84,9 +84,9 @@ end
 local unended = tonumber(stored['n:pending'] or 0) + tonumber(stored['n:outcome_unknown'] or 0)
 if status ~= 'running' and (status ~= 'canceled' or unended == 0) then return rest() end
 local isRunning = status == 'running'
-if isRunning then measurePace(campaign, now, tonumber(stored['n:pending'])) end
-
 local rate = isRunning and cjson.decode(stored.head).rate
+if isRunning then measurePace(campaign, now, tonumber(stored['n:pending']), rate) end
+
 local allowance = type(rate) == 'table' and openAllowance(campaign, now, rate)
 if allowance and allowance.left() < 1 then return rest(allowance.freeAt()) end
 

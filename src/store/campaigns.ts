@@ -47,7 +47,7 @@ return 'changed'`);
 const counted = [...campaignCounts, 'recipients'] as const;
 /** The fields that are read of a campaign. Not its content: that may be megabytes, and a page has a hundred campaigns. */
 const fieldNames = [
-  ...['head', 'status', 'scheduledAt', 'startedAt', 'endedAt', 'pace'],
+  ...['head', 'status', 'scheduledAt', 'startedAt', 'endedAt', 'pace', 'paceEnds'],
   ...counted.map((name) => `n:${name}`),
 ];
 
@@ -61,9 +61,11 @@ type CampaignStop = { readonly kind: 'paused'; readonly at: number } | { readonl
 export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
   /** Null when there is none. */
   async function get(id: string): Promise<Campaign | null> {
-    const stored = await redis.hmget(keys.campaign(id), ...fieldNames);
+    const [stored, [seconds]] = await Promise.all([redis.hmget(keys.campaign(id), ...fieldNames), redis.time()]);
     const fields = Object.fromEntries(fieldNames.map((name, n) => [name, stored[n] ?? undefined]));
-    return fields.head === undefined ? null : { head: JSON.parse(fields.head), state: stateOf(fields) };
+    return fields.head === undefined
+      ? null
+      : { head: JSON.parse(fields.head), state: stateOf(fields, Number(seconds) * 1_000) };
   }
 
   async function* list(
@@ -130,7 +132,8 @@ function packJson(content: CampaignContent): Promise<Buffer> {
   return pack(Buffer.from(JSON.stringify(content)));
 }
 
-function stateOf(fields: Readonly<Record<string, string | undefined>>): CampaignState {
+/** @param now by the clock of Redis */
+function stateOf(fields: Readonly<Record<string, string | undefined>>, now: number): CampaignState {
   const time = (name: string) => (fields[name] === undefined ? null : Number(fields[name]));
   return {
     status: fields.status as CampaignState['status'],
@@ -140,6 +143,6 @@ function stateOf(fields: Readonly<Record<string, string | undefined>>): Campaign
     counts: Object.fromEntries(
       counted.map((name) => [name, Number(fields[`n:${name}`] ?? 0)]),
     ) as CampaignState['counts'],
-    pace: fields.pace === undefined ? null : Number(fields.pace),
+    pace: fields.pace === undefined || Number(fields.paceEnds ?? 0) < now ? null : Number(fields.pace),
   };
 }

@@ -67,7 +67,7 @@ export const keys = {
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`, while it is paused `pausedAt`; `chunks`
    * it has and `cursor`, the first place that was never taken; `n:<count>` for each count of its recipients and for all; `events`, the number of
    * its last event; `tokens`, the messages its rate allowed at `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was
-   * settled; `pace`, measured from `paceAt` and `paceLeft`; `recall` once its slices are taken again because it was canceled; `closed` once it
+   * settled; `pace`, measured from `paceAt` and `paceLeft`, which holds until `paceEnds`; `recall` once its slices are taken again because it was canceled; `closed` once it
    * takes no more recipients and the sets of its addresses are gone;
    * `change`, the ids and times of the last moves; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
    */

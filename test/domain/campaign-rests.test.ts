@@ -39,6 +39,26 @@ it('new slices rest where no transport is free, until one is', () => {
   expect(rests.of(id, 0)).toMatchObject({ isOldOnly: false, resting: ['a'] });
 });
 
+it('when a transport has sent something, the campaign whose turn is longest ago goes on at once, one at a time', () => {
+  const rests = makeRests();
+  const ids = ['cm_1', 'cm_2', 'cm_3'];
+  const restAll = (name: string, now: number) => {
+    for (const campaignId of ids)
+      for (let n = 0; n < 6; n++) rests.learn({ campaignId, waitedFor: name }, seen([], [name]), now - 1_000 * (6 - n));
+  };
+  const going = (now: number) => ids.filter((one) => rests.of(one, now).resting.length === 0);
+  restAll('a', 7_000);
+  expect([going(6_500), rests.sent('cm_1', 'a', 6_500), going(6_500)]).toEqual([[], true, ['cm_2']]);
+  expect([rests.sent('cm_1', 'a', 6_549), going(6_549)]).toEqual([false, ['cm_2']]);
+  expect([rests.sent('cm_2', 'a', 6_550), going(6_550)]).toEqual([true, ['cm_2', 'cm_3']]);
+  expect([rests.sent('cm_4', 'a', 6_600), going(6_600)]).toEqual([true, ids]);
+  expect(rests.sent('cm_4', 'a', 6_650)).toBe(false);
+  // What it could not send now, it leaves alone for as long as before.
+  rests.learn({ campaignId: 'cm_2', waitedFor: 'a' }, seen([], ['a']), 6_700);
+  expect(rests.of('cm_2', 6_700).leastMs).toBe(1_000);
+  expect([rests.sent('cm_2', 'b', 6_700), going(6_700)]).toEqual([false, ['cm_1', 'cm_3']]);
+});
+
 it('a campaign that is not due is forgotten', () => {
   const rests = makeRests();
   rests.whole(id, 0);

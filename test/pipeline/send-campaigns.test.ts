@@ -1,4 +1,4 @@
-/** send-campaigns: what is canceled is ended beside what is sent, and hardly keeps it waiting. */
+/** send-campaigns: those that wait have their turns, and what is canceled is ended beside what is sent and hardly keeps it waiting. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { sliceSize } from '../../src/domain/campaign.ts';
 import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
@@ -6,6 +6,7 @@ import type { Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, moveCampaign } from '../support/campaigns.ts';
 import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { until } from '../support/until.ts';
 
 let world: TestStore;
 beforeAll(async () => {
@@ -18,27 +19,32 @@ function unused(): never {
   throw new Error('Nothing is in trouble here');
 }
 
-/** A worker that keeps what it takes, and the statuses of what that was, in order. */
-function startWorker() {
-  const taken: Take['status'][] = [];
-  const sendSlice = async (take: Take) => {
-    taken.push(take.status);
-    return { take, settled: [], isHeldUp: false, waitsFor: new Set<string>(), ms: 0 };
-  };
+type Sending = Parameters<typeof sendCampaigns>[0]['sendSlice'];
+
+/** A worker that keeps what it takes, unless `sendSlice` does something with it; and the statuses of what that was, in order. */
+function startWorker(sendSlice: Sending = async (take) => ({ ...held, take })) {
+  const taken: Take[] = [];
   const hands = makeSlicesInHand();
+  const time = { now: 0 };
+  const nudges: number[] = [];
   const deps = {
-    ...{ slices: world.store.slices, sendSlice, room: { take: async () => () => {} }, hands },
+    ...{ slices: world.store.slices, room: { take: async () => () => {} }, hands },
+    sendSlice: (...[take, onSent]: Parameters<Sending>) => {
+      taken.push(take);
+      return sendSlice(take, onSent);
+    },
     ...{
       leaseMs: 60_000,
-      nudge: { nudge() {}, wait: async () => {} },
+      nudge: { nudge: () => void nudges.push(time.now), wait: async () => {} },
       newId,
-      now: () => 0,
+      now: () => time.now,
       onTrouble: unused,
       reportCampaign: unused,
     },
   };
-  return { taken, hands, round: () => sendCampaigns(deps, new AbortController().signal) };
+  return { taken, hands, time, nudges, round: () => sendCampaigns(deps, new AbortController().signal) };
 }
+const held = { settled: [], isHeldUp: false, waitsFor: new Set<string>(), ms: 0 };
 
 const addLarge = () => addCampaign(world.redis, { recipients: 20 * sliceSize });
 
@@ -48,8 +54,9 @@ it('one slice of a canceled campaign is ended for every four that are sent of an
   const { taken, round } = startWorker();
   for (let n = 0; n < 13; n++) await round();
   // What is canceled is found so by its first slice.
-  expect(taken.slice(0, 2).toSorted()).toEqual(['canceled', 'running']);
-  const rest = taken.slice(2);
+  const statuses = taken.map(({ status }) => status);
+  expect(statuses.slice(0, 2).toSorted()).toEqual(['canceled', 'running']);
+  const rest = statuses.slice(2);
   expect([rest.filter((status) => status === 'canceled').length, rest.length]).toEqual([3, 15]);
 });
 
@@ -58,7 +65,7 @@ it('a canceled campaign gets every round while there is nothing to send', async 
   await moveCampaign(world.redis, await addLarge(), 'paused');
   const { taken, round } = startWorker();
   for (let n = 0; n < 6; n++) await round();
-  expect(taken).toEqual(Array(6).fill('canceled'));
+  expect(taken.map(({ status }) => status)).toEqual(Array(6).fill('canceled'));
 });
 
 it('a worker passes the time of its last look, so that a clock of Redis that was set back is noticed', async () => {
@@ -71,4 +78,39 @@ it('a worker passes the time of its last look, so that a clock of Redis that was
   hands.seenAt += 3_600_000;
   await round();
   expect(taken).toHaveLength(2);
+});
+
+it('of campaigns that wait for a transport, the one whose turn is longest ago goes on once another sent something over it', async () => {
+  const addSlice = () => addCampaign(world.redis, { recipients: sliceSize });
+  const [busy, ...waiting] = [await addLarge(), await addSlice(), await addSlice()];
+  let sendOfBusy = () => {};
+  const giveBack = new Map<string, () => Promise<void>>();
+  const { taken, hands, time, nudges, round } = startWorker((take, onSent) => {
+    if (take.campaignId === busy) sendOfBusy = () => onSent('a');
+    if (take.campaignId === busy) return new Promise(() => {});
+    const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Sending>>>();
+    giveBack.set(take.campaignId, async () => {
+      await world.store.slices.release(take, null, 0, 0, ['a']);
+      resolve({ ...held, take, waitsFor: new Set(['a']) });
+    });
+    return promise;
+  });
+  const takenOf = () => taken.splice(0).flatMap(({ campaignId: id }) => (id === busy ? [] : [id]));
+  const [first = '', second = ''] = waiting;
+  await round();
+  for (const id of waiting) await giveBack.get(id)?.();
+  await until('both to rest', () => waiting.every((id) => hands.rests.of(id, time.now).resting.length > 0));
+  // Their rests end, and all they have is in hand: they are not due.
+  time.now = 50;
+  for (let n = 0; n < 3; n++) await round();
+  expect(takenOf().toSorted()).toEqual([...waiting, ...waiting].toSorted());
+  for (const id of [second, first]) await giveBack.get(id)?.();
+  await until('both to rest', () => waiting.every((id) => hands.rests.of(id, time.now).resting.length > 0));
+  await round();
+  expect(takenOf()).toEqual([]);
+  const before = nudges.length;
+  sendOfBusy();
+  expect(nudges).toHaveLength(before + 1);
+  await round();
+  expect(takenOf()).toEqual([first]);
 });

@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { makeSemaphore, type Semaphore } from '../../src/concurrency/semaphore.ts';
 import { placeId } from '../../src/domain/id.ts';
+import { unmade } from '../../src/domain/outcome.ts';
 import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import type { PlaceRead } from '../../src/pipeline/read-slice.ts';
 import { type SliceInHand, sendPlaces } from '../../src/pipeline/send-places.ts';
@@ -105,6 +106,14 @@ describe('a recipient', () => {
     const seen = await sendSlice(wait, { places: 4, allowed: 1 });
     expect(seen.settled).toEqual(['2 handing answered']);
     expect(seen.slice).toMatchObject({ allowed: 0, isCutShort: true, waitsFor: new Set(['u']) });
+  });
+
+  it('whose letter cannot be made leaves what it was allowed to the next', async () => {
+    const answer = async (parcel: Outgoing): Promise<Dispatched> =>
+      parcel.email.facts.id < idOf(2) ? unmade('t', 'name is missing') : claimed(parcel);
+    const seen = await sendSlice(answer, { places: 4, allowed: 1 });
+    expect(seen.settled).toEqual(['0 queued undeliverable', '1 queued undeliverable', '2 handing answered']);
+    expect(seen.slice).toMatchObject({ allowed: 0, isCutShort: true, isHeldUp: false });
   });
 
   it('counts as handed over from its claim until it is settled, which needs no place in hand', async () => {

@@ -52,7 +52,7 @@ function startWorker({ suppress = unused, settle = unused, callOff = unused, onT
     ...{ settle, callOff, report() {}, onTrouble, now: () => 0 },
   };
   const take = async (id: string) => (await slices.take(id, { id: newId('jb'), leaseMs: 60_000, inHand: [] })) as Take;
-  return { take, sendSlice: (one: Take) => sendSlice(deps, one) };
+  return { take, sendSlice: (one: Take, onSent = (_: string) => {}) => sendSlice(deps, one, onSent) };
 }
 
 const none = { address: null, variables: {} } as unknown as CampaignRow;
@@ -186,6 +186,20 @@ describe('in a canceled campaign', () => {
   });
 });
 
+it('tells at once which transport a recipient was sent over, and nothing of those that none was asked for', async () => {
+  const id = await addMarked(['handing', 'queued'], 'running');
+  const worker = startWorker({
+    suppress: allSuppressed,
+    settle: async ({ email }, { kind }) => {
+      const what = kind === 'suppressed' ? { kind, recipients: [] } : { kind: 'answered', transport: 't', replies: [] };
+      return { email, what, decision: {} } as unknown as PlaceReport;
+    },
+  });
+  const sent: string[] = [];
+  await worker.sendSlice(await worker.take(id), (transport) => void sent.push(transport));
+  expect(sent).toEqual(['t']);
+});
+
 it('a worker leaves a campaign with errors alone for a while, twice as long each time', async () => {
   const id = await addCampaign(world.redis, { recipients: 3 });
   await spoilContent(id);
@@ -214,7 +228,7 @@ it('a slice counts as progress of its campaign when a recipient was settled, and
   const idle = startWorker({ suppress: allSuppressed, settle: async () => null });
   await idle.sendSlice(await idle.take(id));
   expect(await movedAt()).toBeNull();
-  const settled = {} as PlaceReport;
+  const settled = { what: { kind: 'suppressed', recipients: [] } } as unknown as PlaceReport;
   const worker = startWorker({ suppress: allSuppressed, settle: async () => settled });
   await worker.sendSlice(await worker.take(id));
   expect(Number(await movedAt())).toBeGreaterThan(0);

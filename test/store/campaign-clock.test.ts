@@ -78,7 +78,7 @@ it('a worker keeps its slice from one whose leases are shorter', async () => {
 
 it('its pace is measured again from the start', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
-  await redis.hset(keys.campaign(id), 'pace', 50, 'paceAt', ahead(), 'paceLeft', 100);
+  await redis.hset(keys.campaign(id), 'pace', 50, 'paceAt', ahead(), 'paceLeft', 100, 'paceEnds', ahead());
   await take(id);
   const [pace, at] = await redis.hmget(keys.campaign(id), 'pace', 'paceAt');
   expect([pace, Number(at) < ahead() - 3_000_000]).toEqual(['50', true]);

@@ -190,6 +190,16 @@ it('a paused campaign gives no slice, lets no message leave, and continues where
   expect((await take(id)).slice).toBe(1);
 });
 
+it('a campaign that is paused while its last recipient is in hand is completed', async () => {
+  const id = await addCampaign(redis, { recipients: 1 });
+  const taken = await take(id);
+  await slices.claim(taken, 0);
+  await moveCampaign(redis, id, 'paused');
+  await slices.settle(settled(id, 0), Date.now());
+  expect(await standingOf(redis, id)).toMatchObject({ status: 'completed', counts: { pending: 0, sent: 1 } });
+  expect(await eventsOf(id)).toEqual(['campaign.completed']);
+});
+
 it('a scheduled campaign starts at its time, and the same step reports it', async () => {
   const at = Date.now() + 60_000;
   const id = await addCampaign(redis, { recipients: 10, status: 'scheduled', scheduledAt: at });
@@ -243,6 +253,18 @@ it('once a campaign is canceled its slices are taken from the first on again, al
   const again = await take(id);
   expect([again.slice, again.status]).toEqual([0, 'canceled']);
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 50, canceled: 50 });
+});
+
+it('once a campaign is canceled, a slice that was in hand then is taken again also when all that is left of it has left its place', async () => {
+  const id = await addCampaign(redis, { recipients: 2 });
+  const inHand = await take(id);
+  for (const place of placesOf(inHand)) await slices.claim(inHand, place);
+  await moveCampaign(redis, id, 'canceled');
+  expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
+  await slices.settle(settled(id, 0), Date.now());
+  await redis.setrange(keys.campaignMarks(id), 1, placeMarks.left);
+  await slices.release(inHand, null, 0);
+  expect(await look(id)).toMatchObject({ slice: 0, status: 'canceled', marks: ['sent', 'left'] });
 });
 
 it('once a campaign is canceled no slice is passed over, also when one that was given back comes first', async () => {

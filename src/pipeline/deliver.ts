@@ -9,6 +9,7 @@ import {
   type HandOver,
   isHandedOver,
   isHeavy,
+  leastBytesOf,
   type StoredEmail,
   type Unreadable,
   unreadable,
@@ -237,12 +238,15 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
   if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email, missing) };
   if (missing !== null) return missing;
   const group = groupOf(state, deps.now());
+  const asked = askedFor(group.recipients);
   let made: ReturnType<Outgoing['message']> | undefined;
   const dispatched = await deps.dispatch({
     email,
     isSandbox: group.isSandbox,
+    to: asked.to,
+    leastBytes: content === null || content === unreadable ? 0 : leastBytesOf(content),
     message(transport) {
-      made ??= makeMessage(deps, email, content, group.recipients, transport);
+      made ??= makeMessage(deps, email, content, asked, transport);
       return made;
     },
     // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
@@ -263,7 +267,7 @@ async function makeMessage(
   deps: Deps,
   email: StoredEmail,
   content: Content | Unreadable | null,
-  recipients: readonly Recipient[],
+  { to, attempts }: ReturnType<typeof askedFor>,
   transport: string,
 ): ReturnType<Outgoing['message']> {
   const { facts } = email;
@@ -272,6 +276,5 @@ async function makeMessage(
   const files = await deps.gatherFiles(content);
   const raw = await deps.compose(email, content, files).catch((error: Error) => error);
   if (raw instanceof Error) return unmade(transport, `it could not be composed: ${raw.message}`);
-  const { to, attempts } = askedFor(recipients);
   return { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
 }

@@ -1,12 +1,11 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
-import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { notTaken, type Obstacle, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { sandboxTransport } from '../domain/sandbox.ts';
 import { type Choice, routeFor } from '../domain/transport-plan.ts';
-import type { Message, Transport } from '../outbound/transport.ts';
+import type { Message, Outline, Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { DueEmail } from '../store/budgets.ts';
 import type { Admission, OutOfService, Refused } from './admit.ts';
@@ -17,15 +16,14 @@ type Deps = {
   /** Names of transports whose server takes messages and does not answer. */
   hanging: ReadonlySet<string>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
-  admit(transport: Transport, due: DueEmail): Promise<Admission>;
+  admit(transport: Transport, outline: Outline, due: DueEmail): Promise<Admission>;
   sendOver(attempt: Attempt): Promise<Sent>;
   park(name: string, due: DueEmail, refused: Refused): Promise<Parked | SettledOutcome>;
   now(): number;
 };
 
 /** One email on its way out. */
-export type Outgoing = {
-  readonly email: StoredEmail;
+export type Outgoing = Outline & {
   readonly isSandbox: boolean;
   /** Makes the message, once, when a transport can take it; an outcome when it cannot be made. */
   message(transport: string): Promise<Message | SettledOutcome | Withheld>;
@@ -56,9 +54,13 @@ export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatch
   const passed: Passed = { fault: null, obstacle: null, skipped: null };
   for (const name of inOrder(deps, choice)) {
     const transport = deps.transports.get(name);
-    const admission = transport === null ? gone(name) : await deps.admit(transport, due);
+    const admission = transport === null ? gone(name) : await deps.admit(transport, outgoing, due);
     if (admission.kind === 'out_of_service') {
       passed.skipped ??= { name, refused: admission };
+      continue;
+    }
+    if (admission.kind === 'obstacle') {
+      passed.obstacle = narrower(passed.obstacle, admission);
       continue;
     }
     if (admission.kind !== 'admitted') return deps.park(name, due, admission);

@@ -220,7 +220,7 @@ function groupOf({ recipients }: EmailState, now: number): Group {
   return group.recipients.length === pending.length ? group : { ...group, to: askedFor(group.recipients).to };
 }
 
-function forSome({ to }: Pick<HandOver, 'to'>): Pick<HandOver, 'to'> {
+function forSome({ to }: { readonly to?: HandOver['to'] | undefined }): Pick<HandOver, 'to'> {
   return to === undefined ? {} : { to };
 }
 
@@ -250,9 +250,9 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
       return made;
     },
     // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
-    async claim(transport) {
+    async claim(transport, to = group.to) {
       if (isOver()) return false;
-      const handOver = { at: deps.now(), transport, attemptId, job: job.id, ...forSome(group) };
+      const handOver = { at: deps.now(), transport, attemptId, job: job.id, ...forSome({ to }) };
       const isOurs = await deps.emails.claimHandOver(email, handOver);
       if (isOurs) deps.handedOver.add(email.facts.id);
       return isOurs;
@@ -260,7 +260,7 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
   });
   const { kind } = dispatched;
   if (group.to === undefined || kind === 'withheld' || kind === 'parked' || kind === 'kept') return dispatched;
-  return { ...dispatched, to: group.to };
+  return { to: group.to, ...dispatched };
 }
 
 async function makeMessage(

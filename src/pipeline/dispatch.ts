@@ -27,8 +27,8 @@ export type Outgoing = Outline & {
   readonly isSandbox: boolean;
   /** Makes the message, once, when a transport can take it; an outcome when it cannot be made. */
   message(transport: string): Promise<Message | SettledOutcome | Withheld>;
-  /** Called right before the body leaves; when it answers false, nothing is sent. */
-  claim(transport: string): Promise<boolean>;
+  /** Called right before the body leaves; when it answers false, nothing is sent. `to`: the body leaves to these alone. */
+  claim(transport: string, to?: readonly string[]): Promise<boolean>;
   /** Its campaign keeps it while it waits and brings it again, so it is not parked. */
   readonly isOfCampaign?: boolean;
 };
@@ -50,9 +50,19 @@ type Passed = {
 
 export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatched> {
   const choice = choose(deps, outgoing);
+  return goOver(deps, outgoing, choice, inOrder(deps, choice), { fault: null, obstacle: null, skipped: null });
+}
+
+/** @param names the transports that are asked, after those that have passed */
+async function goOver(
+  deps: Deps,
+  outgoing: Outgoing,
+  choice: Choice,
+  names: readonly string[],
+  passed: Passed,
+): Promise<Dispatched> {
   const due = dueOf(deps, outgoing);
-  const passed: Passed = { fault: null, obstacle: null, skipped: null };
-  for (const name of inOrder(deps, choice)) {
+  for (const name of names) {
     const transport = deps.transports.get(name);
     const admission = transport === null ? gone(name) : await deps.admit(transport, outgoing, due);
     if (admission.kind === 'out_of_service') {
@@ -70,7 +80,38 @@ export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatch
     if (sent.kind === 'fault') passed.fault = sent.fault;
     else passed.obstacle = narrower(passed.obstacle, sent.obstacle);
   }
-  return takenByNone(deps, due, passed, choice);
+  return (await takenForOthers(deps, outgoing, choice, passed)) ?? takenByNone(deps, due, passed, choice);
+}
+
+/**
+ * Those whom an obstacle does not bar do not wait for the transport that the barred ones need. The outcome is theirs: the barred ones come again
+ * by themselves. Null when there are no such, or when they have to wait as well: the email then waits for both transports.
+ */
+async function takenForOthers(
+  deps: Deps,
+  outgoing: Outgoing,
+  choice: Choice,
+  { fault, obstacle, skipped }: Passed,
+): Promise<Dispatched | null> {
+  if (obstacle === null || (fault === null && skipped === null)) return null;
+  const to = outgoing.to.filter((address) => !obstacle.recipients.includes(address));
+  if (to.length === 0) return null;
+  const passed = { fault, obstacle: null, skipped };
+  const dispatched = await goOver(deps, onlyTo(outgoing, to), choice, [obstacle.transport], passed);
+  if (dispatched.kind === 'parked' || dispatched.kind === 'kept') return null;
+  return dispatched.kind === 'withheld' ? dispatched : { to, ...dispatched };
+}
+
+function onlyTo(outgoing: Outgoing, to: readonly string[]): Outgoing {
+  return {
+    ...outgoing,
+    to,
+    async message(transport) {
+      const message = await outgoing.message(transport);
+      return 'kind' in message ? message : { ...message, envelope: { ...message.envelope, to } };
+    },
+    claim: (transport) => outgoing.claim(transport, to),
+  };
 }
 
 async function takenByNone(deps: Deps, due: DueEmail, passed: Passed, { route }: Choice): Promise<Dispatched> {

@@ -92,6 +92,19 @@ export function weightOf({ html, text, attachments }: Content): number {
   return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
 }
 
+/** The message made of it is not smaller: texts are encoded, and files are in base64. */
+export function leastBytesOf({ html, text, attachments }: Content): number {
+  const texts = (html?.length ?? 0) + (text?.length ?? 0);
+  return attachments.reduce(
+    (sum, { source }) => sum + (source.kind === 'file' ? base64Length(source.bytes) : 0),
+    texts,
+  );
+}
+
+function base64Length(bytes: number): number {
+  return Math.ceil(bytes / 3) * 4;
+}
+
 /** A content too heavy to load before there is room for it, with its weight. */
 type HeavyContent = { readonly weight: number };
 

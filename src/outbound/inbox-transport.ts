@@ -20,6 +20,7 @@ export function openInboxTransport(deps: Deps): Transport {
       await deps.capture({ id, at: deps.now(), emailId, envelope, raw });
       return answeredBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`, { refused: [], stage: 'data' });
     },
+    foresee: () => null,
     probe: async () => null,
     pool: endlessPool,
     allow() {},

@@ -13,6 +13,7 @@ export function openSandboxTransport({ now }: { now(): number }): Transport {
       if (!(await claim())) return { kind: 'withheld' };
       return isSlow ? { kind: 'awaited', transport: sandboxTransport, at: now() + slowMs } : answer;
     },
+    foresee: () => null,
     /** There is no server that could fail. */
     probe: async () => null,
     pool: endlessPool,

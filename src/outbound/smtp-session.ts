@@ -6,7 +6,7 @@ import type { TransportSettings } from '../domain/transport-plan.ts';
 import { NoTurnError } from './oauth-asking.ts';
 import type { Tokens } from './oauth-tokens.ts';
 import { isGoodbye, isOutOfTurn } from './reply-kinds.ts';
-import { extensionsOf } from './smtp-envelope.ts';
+import { type Extensions, extensionsOf } from './smtp-envelope.ts';
 import { type Logins, login, loginsOf, withoutSecrets } from './smtp-login.ts';
 import { openingFault, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
@@ -32,6 +32,8 @@ export type SmtpSession = {
   readonly isUsable: boolean;
   /** TLS version; null for plaintext. */
   readonly tls: string | null;
+  /** What the server offered to it. */
+  readonly extensions: Extensions;
   /** Called while the body of another message is on its way, it sends the envelope along, and ends after that message. */
   send(message: Message, context: Pick<MessageContext, 'claim' | 'follow'>): Promise<Outcome | PassedOver>;
   /** A message that follows another is passed over at once, and the connection is closed after the other one. */
@@ -208,6 +210,7 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
       return isUsable();
     },
     tls: nextHop.tls,
+    extensions: nextHop.extensions,
     send,
     giveUp() {
       isGivenUp = true;

@@ -2,7 +2,10 @@
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import type { TokenBook } from './oauth-tokens.ts';
+import type { OpenSession } from './openings.ts';
 import type { PoolTimes } from './pool-load.ts';
+import type { Extensions } from './smtp-envelope.ts';
+import { foreseen } from './smtp-obstacle.ts';
 import { openSmtpPool } from './smtp-pool.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
 import type { PassedOver, Patience } from './smtp-transaction.ts';
@@ -48,14 +51,14 @@ export function openSmtpTransport(settings: TransportSettings, options: SmtpTran
   const { tokensOf, rand, now, patience = usualPatience, ehloName = null } = options;
   const { auth } = settings;
   const tokens = auth?.kind === 'oauth2' ? tokensOf(auth) : null;
-  const pool = openSmtpPool(
-    { ...settings, ...usualTimes, ...options },
-    {
-      open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal, patience, ehloName, now }),
-      now,
-      rand,
-    },
-  );
+  /** What the server offered to the connection opened last. */
+  let offered: Extensions | null = null;
+  const open: OpenSession = async (onEnd, signal) => {
+    const session = await openSmtpSession(settings, { tokens, onEnd, signal, patience, ehloName, now });
+    if ('extensions' in session) offered = session.extensions;
+    return session;
+  };
+  const pool = openSmtpPool({ ...settings, ...usualTimes, ...options }, { open, now, rand });
 
   async function send(message: Message, claim: () => Promise<boolean>, turn: Turn): Promise<Outcome> {
     const hold = await pool.take(turn);
@@ -74,6 +77,13 @@ export function openSmtpTransport(settings: TransportSettings, options: SmtpTran
   return {
     name: settings.name,
     send,
+    foresee(outline) {
+      const obstacle = offered === null ? null : foreseen(outline, offered);
+      // Without an open connection the next one may be offered something else.
+      return obstacle === null || pool.state.open === 0
+        ? null
+        : { kind: 'obstacle', transport: settings.name, ...obstacle };
+    },
     probe: pool.probe,
     get pool() {
       return pool.state;

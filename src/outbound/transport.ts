@@ -1,7 +1,8 @@
 /** The interface of every transport: one message in, one Outcome out. */
 import type { Dsn } from '../domain/dsn.ts';
+import type { StoredEmail } from '../domain/email.ts';
 import type { Line } from '../domain/lane.ts';
-import type { Outcome } from '../domain/outcome.ts';
+import type { Obstacle, Outcome } from '../domain/outcome.ts';
 
 export type Message = {
   readonly emailId: string;
@@ -12,6 +13,15 @@ export type Message = {
   readonly dsn?: Dsn | null;
   /** Earlier attempts, of the recipient with the fewest. */
   readonly attempts?: number;
+};
+
+/** What is known of a message before it is made. */
+export type Outline = {
+  readonly email: StoredEmail;
+  /** Whom it is for: recipients of the email. */
+  readonly to: readonly string[];
+  /** The message is not smaller than this. */
+  readonly leastBytes: number;
 };
 
 /** The rights of a message among all that want a connection. */
@@ -74,6 +84,8 @@ export type Transport = AsyncDisposable & {
    * @throws only what `claim` throws
    */
   send(message: Message, claim: () => Promise<boolean>, turn: Turn): Promise<Outcome>;
+  /** The obstacle that the message would meet, by what the server offered to its open connections; null when none is known. */
+  foresee(outline: Outline): Obstacle | null;
   /** Opens a connection, logs in and keeps it. Null on success. */
   probe(): Promise<TransportFault | Delay | null>;
   readonly pool: PoolState;

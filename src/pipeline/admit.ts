@@ -1,9 +1,10 @@
 /** admit: decides whether a transport may take an email now. An admitted email has its tokens; on a degraded transport it is the trial. */
 import { lineOf } from '../domain/lane.ts';
+import type { Obstacle } from '../domain/outcome.ts';
 import type { Rate } from '../domain/rate.ts';
 import { freshState, isFirstOnItsWay, ratesOf, standingOf } from '../domain/standing.ts';
 import { isTrialOpen, type TransportState } from '../domain/transport-state.ts';
-import type { PoolState, Transport } from '../outbound/transport.ts';
+import type { Outline, PoolState, Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Budgets, DueEmail } from '../store/budgets.ts';
 import type { TransportStates } from '../store/transport-states.ts';
@@ -39,13 +40,16 @@ export type Refused =
   /** Other emails go first, or the rates are used up. The email is parked already by the same script, unless it is of a campaign. */
   | { readonly kind: 'over_budget'; readonly why: string };
 
-export type Admission = Admitted | Refused;
+/** An obstacle is known beforehand: it costs no token, no trial and no place in a line. */
+export type Admission = Admitted | Refused | Obstacle;
 
-export async function admit(deps: Deps, transport: Transport, due: DueEmail): Promise<Admission> {
+export async function admit(deps: Deps, transport: Transport, outline: Outline, due: DueEmail): Promise<Admission> {
   const { name } = transport;
   const state = await stateOf(deps, name);
   const { pool } = transport;
   const standing = standingOf(name, state, { isStuck: pool.isStuck, isHanging: deps.hanging.has(name) });
+  const obstacle = standing.kind === 'paused' ? null : transport.foresee(outline);
+  if (obstacle !== null) return obstacle;
   switch (standing.kind) {
     case 'paused':
       return { kind: 'out_of_service', why: standing.why };

@@ -9,6 +9,7 @@ import {
   type HandOver,
   isHandedOver,
   isHeavy,
+  leastBytesOf,
   type StoredEmail,
   type Unreadable,
   unreadable,
@@ -219,7 +220,7 @@ function groupOf({ recipients }: EmailState, now: number): Group {
   return group.recipients.length === pending.length ? group : { ...group, to: askedFor(group.recipients).to };
 }
 
-function forSome({ to }: Pick<HandOver, 'to'>): Pick<HandOver, 'to'> {
+function forSome({ to }: { readonly to?: HandOver['to'] | undefined }): Pick<HandOver, 'to'> {
   return to === undefined ? {} : { to };
 }
 
@@ -237,18 +238,21 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
   if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email, missing) };
   if (missing !== null) return missing;
   const group = groupOf(state, deps.now());
+  const asked = askedFor(group.recipients);
   let made: ReturnType<Outgoing['message']> | undefined;
   const dispatched = await deps.dispatch({
     email,
     isSandbox: group.isSandbox,
+    to: asked.to,
+    leastBytes: content === null || content === unreadable ? 0 : leastBytesOf(content),
     message(transport) {
-      made ??= makeMessage(deps, email, content, group.recipients, transport);
+      made ??= makeMessage(deps, email, content, asked, transport);
       return made;
     },
     // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
-    async claim(transport) {
+    async claim(transport, to = group.to) {
       if (isOver()) return false;
-      const handOver = { at: deps.now(), transport, attemptId, job: job.id, ...forSome(group) };
+      const handOver = { at: deps.now(), transport, attemptId, job: job.id, ...forSome({ to }) };
       const isOurs = await deps.emails.claimHandOver(email, handOver);
       if (isOurs) deps.handedOver.add(email.facts.id);
       return isOurs;
@@ -256,14 +260,14 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
   });
   const { kind } = dispatched;
   if (group.to === undefined || kind === 'withheld' || kind === 'parked' || kind === 'kept') return dispatched;
-  return { ...dispatched, to: group.to };
+  return { to: group.to, ...dispatched };
 }
 
 async function makeMessage(
   deps: Deps,
   email: StoredEmail,
   content: Content | Unreadable | null,
-  recipients: readonly Recipient[],
+  { to, attempts }: ReturnType<typeof askedFor>,
   transport: string,
 ): ReturnType<Outgoing['message']> {
   const { facts } = email;
@@ -272,6 +276,5 @@ async function makeMessage(
   const files = await deps.gatherFiles(content);
   const raw = await deps.compose(email, content, files).catch((error: Error) => error);
   if (raw instanceof Error) return unmade(transport, `it could not be composed: ${raw.message}`);
-  const { to, attempts } = askedFor(recipients);
   return { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
 }

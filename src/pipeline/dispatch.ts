@@ -1,12 +1,11 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
-import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { notTaken, type Obstacle, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { sandboxTransport } from '../domain/sandbox.ts';
 import { type Choice, routeFor } from '../domain/transport-plan.ts';
-import type { Message, Transport } from '../outbound/transport.ts';
+import type { Message, Outline, Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { DueEmail } from '../store/budgets.ts';
 import type { Admission, OutOfService, Refused } from './admit.ts';
@@ -17,20 +16,19 @@ type Deps = {
   /** Names of transports whose server takes messages and does not answer. */
   hanging: ReadonlySet<string>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
-  admit(transport: Transport, due: DueEmail): Promise<Admission>;
+  admit(transport: Transport, outline: Outline, due: DueEmail): Promise<Admission>;
   sendOver(attempt: Attempt): Promise<Sent>;
   park(name: string, due: DueEmail, refused: Refused): Promise<Parked | SettledOutcome>;
   now(): number;
 };
 
 /** One email on its way out. */
-export type Outgoing = {
-  readonly email: StoredEmail;
+export type Outgoing = Outline & {
   readonly isSandbox: boolean;
   /** Makes the message, once, when a transport can take it; an outcome when it cannot be made. */
   message(transport: string): Promise<Message | SettledOutcome | Withheld>;
-  /** Called right before the body leaves; when it answers false, nothing is sent. */
-  claim(transport: string): Promise<boolean>;
+  /** Called right before the body leaves; when it answers false, nothing is sent. `to`: the body leaves to these alone. */
+  claim(transport: string, to?: readonly string[]): Promise<boolean>;
   /** Its campaign keeps it while it waits and brings it again, so it is not parked. */
   readonly isOfCampaign?: boolean;
 };
@@ -52,13 +50,27 @@ type Passed = {
 
 export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatched> {
   const choice = choose(deps, outgoing);
+  return goOver(deps, outgoing, choice, inOrder(deps, choice), { fault: null, obstacle: null, skipped: null });
+}
+
+/** @param names the transports that are asked, after those that have passed */
+async function goOver(
+  deps: Deps,
+  outgoing: Outgoing,
+  choice: Choice,
+  names: readonly string[],
+  passed: Passed,
+): Promise<Dispatched> {
   const due = dueOf(deps, outgoing);
-  const passed: Passed = { fault: null, obstacle: null, skipped: null };
-  for (const name of inOrder(deps, choice)) {
+  for (const name of names) {
     const transport = deps.transports.get(name);
-    const admission = transport === null ? gone(name) : await deps.admit(transport, due);
+    const admission = transport === null ? gone(name) : await deps.admit(transport, outgoing, due);
     if (admission.kind === 'out_of_service') {
       passed.skipped ??= { name, refused: admission };
+      continue;
+    }
+    if (admission.kind === 'obstacle') {
+      passed.obstacle = narrower(passed.obstacle, admission);
       continue;
     }
     if (admission.kind !== 'admitted') return deps.park(name, due, admission);
@@ -68,7 +80,38 @@ export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatch
     if (sent.kind === 'fault') passed.fault = sent.fault;
     else passed.obstacle = narrower(passed.obstacle, sent.obstacle);
   }
-  return takenByNone(deps, due, passed, choice);
+  return (await takenForOthers(deps, outgoing, choice, passed)) ?? takenByNone(deps, due, passed, choice);
+}
+
+/**
+ * Those whom an obstacle does not bar do not wait for the transport that the barred ones need. The outcome is theirs: the barred ones come again
+ * by themselves. Null when there are no such, or when they have to wait as well: the email then waits for both transports.
+ */
+async function takenForOthers(
+  deps: Deps,
+  outgoing: Outgoing,
+  choice: Choice,
+  { fault, obstacle, skipped }: Passed,
+): Promise<Dispatched | null> {
+  if (obstacle === null || (fault === null && skipped === null)) return null;
+  const to = outgoing.to.filter((address) => !obstacle.recipients.includes(address));
+  if (to.length === 0) return null;
+  const passed = { fault, obstacle: null, skipped };
+  const dispatched = await goOver(deps, onlyTo(outgoing, to), choice, [obstacle.transport], passed);
+  if (dispatched.kind === 'parked' || dispatched.kind === 'kept') return null;
+  return dispatched.kind === 'withheld' ? dispatched : { to, ...dispatched };
+}
+
+function onlyTo(outgoing: Outgoing, to: readonly string[]): Outgoing {
+  return {
+    ...outgoing,
+    to,
+    async message(transport) {
+      const message = await outgoing.message(transport);
+      return 'kind' in message ? message : { ...message, envelope: { ...message.envelope, to } };
+    },
+    claim: (transport) => outgoing.claim(transport, to),
+  };
 }
 
 async function takenByNone(deps: Deps, due: DueEmail, passed: Passed, { route }: Choice): Promise<Dispatched> {

@@ -95,6 +95,9 @@ async function sendOne(
   const outcome = await deps.dispatch({
     email: place.email,
     isSandbox: isSandbox(place.address),
+    to: [place.address],
+    // Its letter is made only once a transport asks for it.
+    leastBytes: 0,
     isOfCampaign: true,
     async message(transport) {
       asked = transport;

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { type AddressObject, type ParsedMail, simpleParser } from 'mailparser';
 import { describe, expect, it } from 'vitest';
-import { acceptEmail, type NewEmail } from '../../src/domain/email.ts';
+import { acceptEmail, leastBytesOf, type NewEmail } from '../../src/domain/email.ts';
 import { compose } from '../../src/outbound/compose.ts';
 import { nastyRequest } from '../support/nasty-request.ts';
 import { nastyText } from '../support/nasty-text.ts';
@@ -46,6 +46,7 @@ describe('what is composed', () => {
       const email = acceptEmail(read.data, { id: 'em_1', keyId: 'key_1', now: 1_700_000_000_000 });
       const raw = await compose(email, email.content, email.files);
       expectForm(raw, email);
+      expect(raw.length).toBeGreaterThanOrEqual(leastBytesOf(email.content));
       expect(await readBack(raw)).toEqual(await readBack(await composeReference(email, email.content, email.files)));
     });
     await fc.assert(property, { numRuns: 500, interruptAfterTimeLimit: 20_000 });

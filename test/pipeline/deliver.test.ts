@@ -150,6 +150,22 @@ it('an attempt concerns only recipients that are due, from its message to the ou
   });
 });
 
+it('an attempt that goes to some of its recipients alone says nothing of the others, also when its worker dies', async () => {
+  const id = await accept(['delivered@sandbox.invalid', 'bounced@sandbox.invalid', 'later@x.co']);
+  const to = ['delivered@sandbox.invalid'];
+  const seen = { settled: new Map<string, unknown>(), troubles: [] };
+  const answered = { kind: 'answered', transport: 't', replies: [], to } as const;
+  const goToOne = async ({ claim }: Outgoing): Promise<Dispatched> => {
+    expect(await claim('t', to)).toBe(true);
+    return answered;
+  };
+  await run([id], goToOne, seen);
+  expect(seen.settled.get(id)).toEqual(answered);
+  expect((await openEmails(redis).load(id))?.handOver).toMatchObject({ to });
+  await run([id], goToOne, seen);
+  expect(seen.settled.get(id)).toMatchObject({ kind: 'unknown', to });
+});
+
 it('a fault of the transport does not change the wait of recipients outside the attempt', async () => {
   const [all, some] = [await accept(['a@x.co', 'b@x.co']), await accept(['a@x.co', 'b@sandbox.invalid'])];
   const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'down' } as const;

@@ -1,6 +1,6 @@
 /** dispatch of a message that a server cannot take, as is known without asking: over another, later, or not at all. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Outgoing } from '../../src/pipeline/dispatch.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
@@ -134,5 +134,54 @@ it.each(['first', 'second'])('an obstacle is not final while the %s transport re
   expect((await worker.send()).outcome).toMatchObject({
     kind: 'transport_fault',
     transport: which === 'first' ? 'one' : 'two',
+  });
+});
+
+describe('a message that the first transport cannot take for one of its recipients alone', () => {
+  /** A blind copy, as all get the same header. */
+  const mixed = { to: 'b@x.co', bcc: 'ö@x.co' };
+  const toOthers = { kind: 'answered', transport: 'one', to: ['b@x.co'], replies: [{ address: 'b@x.co' }] };
+  const onlyBarred = { to: ['ö@x.co'] };
+
+  it.each(['paused', 'refuses connections'])('goes to the others while the second one %s', async (trouble) => {
+    actsOfSecond = { connect: 'drop' };
+    await using worker = await openWorker();
+    if (trouble === 'paused') await states().pause('two', 'k', Date.now());
+    await worker.tend();
+    const claims: unknown[] = [];
+    const claim = async (...claimed: unknown[]) => claims.push(claimed) > 0;
+    expect((await worker.send(mixed, undefined, { claim })).outcome).toMatchObject(toOthers);
+    expect(claims).toEqual([['one', ['b@x.co']]]);
+    expect(first.lines.filter((line) => line.includes('ö'))).toEqual([]);
+    const { outcome } = await worker.send(mixed, undefined, onlyBarred);
+    expect(outcome.kind).toBe(trouble === 'paused' ? 'parked' : 'transport_fault');
+    expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 0 });
+  });
+
+  it('goes to all over the second one that can take it', async () => {
+    actsOfSecond = offer('SMTPUTF8');
+    await using worker = await openWorker();
+    const { outcome } = await worker.send(mixed);
+    expect(outcome).toMatchObject({ transport: 'two', replies: [{ address: 'b@x.co' }, { address: 'ö@x.co' }] });
+    expect(outcome).not.toHaveProperty('to');
+  });
+
+  it('waits for both when neither has a place for it now', async () => {
+    await using worker = await openWorker({ rates: [{ count: 1, windowMs: 3_600_000 }] });
+    expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
+    await states().pause('two', 'k', Date.now());
+    await worker.tend();
+    expect((await worker.send(mixed)).outcome).toEqual({ kind: 'parked' });
+    const once = { transactional: 1, bulk: 0 };
+    expect([await parkedFor('one'), await parkedFor('two')]).toEqual([once, once]);
+  });
+
+  it('waits with them where the first one does not relay it to the others either', async () => {
+    acts = { RCPT: relayDenied };
+    await using worker = await openWorker();
+    await states().pause('two', 'k', Date.now());
+    await worker.tend();
+    expect((await worker.send(mixed)).outcome).toEqual({ kind: 'parked' });
+    expect(await parkedFor('two')).toEqual({ transactional: 1, bulk: 0 });
   });
 });

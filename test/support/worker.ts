@@ -111,7 +111,8 @@ export function openTestWorker(
     const raw = Buffer.from('Subject: s\r\n\r\nHello');
     const to = loaded.state.recipients.map(({ address }) => address);
     const message = { emailId: email.facts.id, envelope: { from: 'a@x.co', to }, raw };
-    const parcel: Outgoing = { email: loaded, isSandbox: false, message: async () => message, claim, ...more };
+    const outline = { email: loaded, to, leastBytes: raw.length };
+    const parcel: Outgoing = { ...outline, isSandbox: false, message: async () => message, claim, ...more };
     const policies = { transactional: policy, bulk: policy };
     const onTrouble = (_: string, error: unknown) => troubles.push(error);
     const dispatch = bindDispatch(fleet, { policies, inBackground: beside, wake, onTrouble, newId, now: () => now });

@@ -262,10 +262,16 @@ describe('in words', () => {
     const counts = { ...nobody, recipients: 1_000, pending: 501, sent: 499 } as Parameters<
       typeof progressOf
     >[0]['counts'];
-    expect(progressOf({ ...seen, counts })).toBe(
+    const [today, before] = [Date.UTC(2026, 11, 7), Date.UTC(2026, 11, 6)];
+    expect(progressOf({ ...seen, counts }, today)).toBe(
       `running   [${'#'.repeat(14)}${' '.repeat(16)}]  49%  499 of 1000, 99/s, done about 09:08:35Z`,
     );
-    expect(progressOf({ ...seen, pace: 0.0278, counts })).toContain(' 0.028/s,');
+    expect(progressOf({ ...seen, pace: 0.0278, counts }, today)).toContain(' 0.028/s,');
+    expect(progressOf({ ...seen, counts }, before)).toMatch(/, done about 2026-12-07 09:08Z$/);
+    const words = '49%  499 of 1000, 99/s, done about 09:08:35Z';
+    expect(progressOf({ ...seen, counts }, today, 80)).toBe(`running   [${'#'.repeat(10)}${' '.repeat(11)}]  ${words}`);
+    expect(progressOf({ ...seen, counts }, today, 60)).toBe(`running    ${words}`);
+    expect(progressOf({ ...seen, counts }, today, 40)).toBe(`running    ${words}`.slice(0, 39));
     expect(ledgerOf({ ...seen, counts })).toBe(
       'cm_1  n: running\n  recipients      1000\n  pending         501\n  sent            499\n',
     );

@@ -1,5 +1,6 @@
 /** `campaign watch`: follows a campaign until nothing of it is left to send, and reports the result. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { ownNow } from '../chance.ts';
 import type { Api } from './api.ts';
 import { type CampaignSeen, hasReachedNobody, isOver, ledgerOf, progressOf } from './campaign-words.ts';
 import type { Said } from './command.ts';
@@ -23,7 +24,7 @@ export async function* watch(api: Api, id: string): AsyncGenerator<Said> {
   for (; ; await pause(lookEveryMs)) {
     const seen: CampaignSeen = yield* patiently(() => look(api, id));
     if (seen.status === 'draft') return yield notSent(id);
-    const line = progressOf(seen);
+    const line = progressOf(seen, ownNow(), isTerminal ? process.stdout.columns : undefined);
     if (isTerminal) yield { text: `\r\u001b[K${line}` };
     else if (line !== told) yield { text: `${line}\n` };
     told = line;

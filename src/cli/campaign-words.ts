@@ -12,19 +12,37 @@ export type CampaignSeen = {
   readonly scheduled_at?: string | null;
 };
 
-const barWidth = 30;
+/** A shorter bar than the least says nothing and is left out. */
+const [barWidth, leastBarWidth] = [30, 5];
 
-/** `running  [#####     ]  50%  5000 of 10000, 98/s, done about 09:08:35Z` */
-export function progressOf({ status, counts: { recipients, pending }, pace, eta }: CampaignSeen): string {
+/**
+ * `running  [#####     ]  50%  5000 of 10000, 98/s, done about 09:08:35Z`
+ * @param now milliseconds since the epoch
+ * @param columns the line is shorter than this: a longer one would be broken in two, and could not be redrawn
+ */
+export function progressOf(
+  { status, counts: { recipients, pending }, pace, eta }: CampaignSeen,
+  now: number,
+  columns = Number.POSITIVE_INFINITY,
+): string {
   const done = recipients - pending;
   const share = recipients === 0 ? 0 : done / recipients;
-  const bar = '#'.repeat(Math.floor(share * barWidth)).padEnd(barWidth);
   const more = [
     ...(pace === null ? [] : [`${pace < 10 ? Number(pace.toPrecision(2)) : pace.toFixed(0)}/s`]),
-    ...(eta === null ? [] : [`done about ${eta.slice(11, 19)}Z`]),
+    ...(eta === null ? [] : [`done about ${timeOf(eta, now)}`]),
   ];
   const percent = String(Math.floor(share * 100)).padStart(3);
-  return `${status.padEnd(9)} [${bar}] ${percent}%  ${[`${done} of ${recipients}`, ...more].join(', ')}`;
+  const words = `${percent}%  ${[`${done} of ${recipients}`, ...more].join(', ')}`;
+  const shown = status.padEnd(9);
+  const width = Math.min(barWidth, columns - 1 - `${shown} [] ${words}`.length);
+  const bar = width < leastBarWidth ? '' : `[${'#'.repeat(Math.floor(share * width)).padEnd(width)}] `;
+  return `${shown} ${bar}${words}`.slice(0, columns - 1);
+}
+
+/** The time of day, and the day where that is another than today. */
+function timeOf(eta: string, now: number): string {
+  const [day = '', time = ''] = eta.split('T');
+  return new Date(now).toISOString().startsWith(day) ? `${time.slice(0, 8)}Z` : `${day} ${time.slice(0, 5)}Z`;
 }
 
 /** The counts of recipients, one line each, without those that are zero. */

@@ -26,13 +26,34 @@ export function withPreheader(html: string): string[] {
   return [html.slice(0, at) + block + html.slice(at), block + html];
 }
 
+/** 0 where a condition of the template decides how the body begins. */
 function startOfBody(html: string): number {
   // One search for its start and one for its end: a pattern for both took 0.5 s for 256 KB of `<body `.
   const begin = html.search(/<body[\s>]/i);
-  const tag = begin < 0 ? '' : html.slice(begin, begin + maxBodyTagLength);
-  if (tag.includes('>')) return begin + tag.indexOf('>') + 1;
+  if (begin >= 0 && isConditional(html.slice(0, begin))) return 0;
+  const end = begin < 0 ? -1 : endOfTag(html, begin);
+  if (end >= 0) return end + 1;
   const before = /<\/head>/i.exec(html) ?? /^\s{0,1000}<!doctype[^>]{0,1000}>/i.exec(html);
   return before === null ? 0 : before.index + before[0].length;
+}
+
+/** Whether a Liquid block that began before is still open behind it. */
+function isConditional(before: string): boolean {
+  const openings = before.match(/\{%-?\s*(?:if|unless|case|for|tablerow|capture)\b/g) ?? [];
+  const ends = before.match(/\{%-?\s*end(?:if|unless|case|for|tablerow|capture)\b/g) ?? [];
+  return openings.length > ends.length;
+}
+
+/** A `>` in a quoted attribute does not end the tag. -1 where it does not end soon. */
+function endOfTag(html: string, begin: number): number {
+  let quote = '';
+  for (let at = begin; at < Math.min(html.length, begin + maxBodyTagLength); at++) {
+    const char = html[at] as string;
+    if (quote !== '') quote = char === quote ? '' : quote;
+    else if (char === '>') return at;
+    else if (char === '"' || char === "'") quote = char;
+  }
+  return -1;
 }
 
 /** Replaces comments by spaces, so that places stay the same: only Outlook reads `<!--[if mso]><body><![endif]-->`. */

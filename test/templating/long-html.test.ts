@@ -30,6 +30,8 @@ it.each([
   ['<body>', 'x'],
   ['<html><BODY class="a">', '<body>'],
   ['<tbody><body\n style="a">', 'x'],
+  ['<body class="md:a>b" title=\'"a">\'>', 'x'],
+  ['{% if a %}<title>a</title>{% endif %}<body>', '{% if b %}<p>{% endif %}'],
   ['<!--[if mso]><body class="m"><![endif]--><body>', 'x'],
   ['<!--[if !mso]><!--><body>', '<!--<![endif]-->x'],
   ['<!doctype html><html><head><!-- </head> --><title>x</title></head>', '<p>x</p>'],
@@ -40,12 +42,13 @@ it.each([
   expect(first.endsWith(`{% endif %}${after}`)).toBe(true);
 });
 
-it.each(['x', '<body', '<bodyguard>', `<body ${'a'.repeat(2_000)}>`])(
-  'and before everything if there is no body',
-  (html) => {
-    expect(withPreheader(html)[0]?.endsWith(`{% endif %}${html}`)).toBe(true);
-  },
-);
+it.each([
+  ...['x', '<body', '<bodyguard>', `<body ${'a'.repeat(2_000)}>`],
+  '{% if rtl %}<body dir="rtl">{% else %}<body>{% endif %}x',
+  '{%- unless plain -%}<body class="a">{%- endunless -%}x',
+])('and before everything if there is no body, or if a condition decides how it begins', (html) => {
+  expect(withPreheader(html)[0]?.endsWith(`{% endif %}${html}`)).toBe(true);
+});
 
 it('the text is made from the first 8,000 tags, or from the whole HTML when it has fewer', () => {
   expect(textOfHtml('<b>a</b>'.repeat(10_000))).toBe('a'.repeat(4_000));

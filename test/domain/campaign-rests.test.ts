@@ -39,6 +39,18 @@ it('new slices rest where no transport is free, until one is', () => {
   expect(rests.of(id, 0)).toMatchObject({ isOldOnly: false, resting: ['a'] });
 });
 
+it('a campaign with nothing but what rests is left alone until the first rest ends, or a slice in hand shows something', () => {
+  const rests = makeRests();
+  rests.nothingElse(id, 0);
+  expect(rests.of(id, 0)).toMatchObject({ isWhole: false });
+  rests.learn(slice('a'), seen([], ['a']), 0);
+  rests.nothingElse(id, 20);
+  expect(rests.of(id, 20)).toEqual({ isWhole: true, isOldOnly: false, resting: ['a'], leastMs: 30 });
+  expect(rests.of(id, 50)).toMatchObject({ isWhole: false, resting: [] });
+  rests.learn(slice('b'), seen(['b'], []), 20);
+  expect(rests.of(id, 20)).toMatchObject({ isWhole: false, resting: ['a'] });
+});
+
 it('a campaign that is not due is forgotten', () => {
   const rests = makeRests();
   rests.whole(id, 0);

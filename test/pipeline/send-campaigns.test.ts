@@ -18,26 +18,34 @@ function unused(): never {
   throw new Error('Nothing is in trouble here');
 }
 
-/** A worker that keeps what it takes, and the statuses of what that was, in order. */
-function startWorker() {
+/** A worker that keeps what it takes, or sets it aside, and the statuses of what that was, in order. */
+function startWorker(waitsFor: readonly string[] = []) {
+  const { slices } = world.store;
   const taken: Take['status'][] = [];
+  const clock = { now: 0 };
+  const asked: string[] = [];
   const sendSlice = async (take: Take) => {
     taken.push(take.status);
-    return { take, settled: [], isHeldUp: false, waitsFor: new Set<string>(), ms: 0 };
+    if (waitsFor.length > 0) await slices.release(take, null, take.allowed, 0, waitsFor);
+    return { take, settled: [], isHeldUp: false, waitsFor: new Set(waitsFor), ms: 0 };
+  };
+  const take: typeof slices.take = (id, taking) => {
+    asked.push(id);
+    return slices.take(id, taking);
   };
   const hands = makeSlicesInHand();
   const deps = {
-    ...{ slices: world.store.slices, sendSlice, room: { take: async () => () => {} }, hands },
+    ...{ slices: { ...slices, take }, sendSlice, room: { take: async () => () => {} }, hands },
     ...{
       leaseMs: 60_000,
       nudge: { nudge() {}, wait: async () => {} },
       newId,
-      now: () => 0,
+      now: () => clock.now,
       onTrouble: unused,
       reportCampaign: unused,
     },
   };
-  return { taken, hands, round: () => sendCampaigns(deps, new AbortController().signal) };
+  return { taken, asked, hands, clock, round: () => sendCampaigns(deps, new AbortController().signal) };
 }
 
 const addLarge = () => addCampaign(world.redis, { recipients: 20 * sliceSize });
@@ -71,4 +79,28 @@ it('a worker passes the time of its last look, so that a clock of Redis that was
   hands.seenAt += 3_600_000;
   await round();
   expect(taken).toHaveLength(2);
+});
+
+it('a campaign that has only what rests left is not asked about again before a rest ends', async () => {
+  await addCampaign(world.redis, { recipients: sliceSize });
+  const { taken, asked, hands, clock, round } = startWorker(['a']);
+  await round();
+  await Promise.all(hands.slices.values());
+  for (let n = 0; n < 5; n++) await round();
+  expect([taken.length, asked.length]).toEqual([1, 2]);
+  clock.now = hands.rests.of(asked[0] ?? '', 0).leastMs;
+  await round();
+  await Promise.all(hands.slices.values());
+  expect([taken.length, asked.length]).toEqual([2, 3]);
+});
+
+it('a campaign that waits for its own rate is not left alone until a transport has rested', async () => {
+  const id = await addCampaign(world.redis, { recipients: sliceSize, head: { rate: { count: 1, windowMs: 60_000 } } });
+  await world.redis.hset(keys.campaign(id), { tokens: 0, tokensAt: Date.now() });
+  const { asked, hands, round } = startWorker();
+  const seen = { hasSettled: false, asked: new Set<string>(), waitsFor: new Set(['a']) };
+  hands.rests.learn({ campaignId: id, waitedFor: 'a' }, seen, 0);
+  await round();
+  expect(asked).toEqual([id]);
+  expect(hands.rests.of(id, 0)).toMatchObject({ isWhole: false, resting: ['a'] });
 });

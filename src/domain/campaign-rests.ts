@@ -29,7 +29,7 @@ const leastRestMs = 50;
 const mostRestMs = 1_000;
 
 /** No transport has such a name. */
-const [whole, newSlices] = ['*whole', '*new'];
+const [whole, newSlices, nothingElse] = ['*whole', '*new', '*nothing else'];
 
 export function makeRests() {
   /** The one whose turn is longest ago comes first. */
@@ -53,21 +53,23 @@ export function makeRests() {
     campaigns.set(id, rests);
   }
 
+  function of(id: string, now: number): Rest {
+    const waits = [...(campaigns.get(id) ?? [])].filter(([, { until }]) => until > now);
+    const names = waits.map(([what]) => what);
+    return {
+      isWhole: names.includes(whole) || names.includes(nothingElse),
+      isOldOnly: names.includes(newSlices),
+      resting: names.filter((name) => !name.startsWith('*')),
+      leastMs: Math.min(...waits.map(([, { until }]) => until - now)),
+    };
+  }
+
   return {
+    of,
+
     /** Forgets all other campaigns. */
     keepOnly(ids: readonly string[]): void {
       for (const id of campaigns.keys()) if (!ids.includes(id)) campaigns.delete(id);
-    },
-
-    of(id: string, now: number): Rest {
-      const waits = [...(campaigns.get(id) ?? [])].filter(([, { until }]) => until > now);
-      const names = waits.map(([what]) => what);
-      return {
-        isWhole: names.includes(whole),
-        isOldOnly: names.includes(newSlices),
-        resting: names.filter((name) => name !== whole && name !== newSlices),
-        leastMs: Math.min(...waits.map(([, { until }]) => until - now)),
-      };
     },
 
     /**
@@ -82,6 +84,7 @@ export function makeRests() {
         const own = rests.get(name);
         if (own === undefined || own.until <= now) continue;
         rests.set(name, { ...own, until: now });
+        rests.delete(nothingElse);
         hadTurn(next);
         passedOnAt.set(name, now);
         return true;
@@ -92,8 +95,18 @@ export function makeRests() {
     /** The whole campaign rests. */
     whole: (id: string, now: number): void => rest(id, whole, now),
 
+    /**
+     * Redis had nothing of it but what rests. Until the first of these rests ends, or a slice in hand shows something, all of it rests: with many
+     * such campaigns, each round would ask about every one of them.
+     */
+    nothingElse(id: string, now: number): void {
+      const { leastMs } = of(id, now);
+      if (Number.isFinite(leastMs)) campaigns.get(id)?.set(nothingElse, { waitMs: leastMs, until: now + leastMs });
+    },
+
     learn({ campaignId: id, waitedFor }: Slice, { hasSettled, asked, waitsFor }: Seen, now: number): void {
       const rests = campaigns.get(id);
+      rests?.delete(nothingElse);
       if (hasSettled) rests?.delete(whole);
       for (const name of asked) rests?.delete(name);
       const isSomeFree = [...asked].some((name) => !waitsFor.has(name));

@@ -101,7 +101,8 @@ export function addExport(app: App, { suppressions }: TransferDeps): void {
     schema: {
       operationId: 'exportSuppressions',
       summary: 'Export all suppressions',
-      description: 'All suppressions in one answer, newest first, as NDJSON or CSV. The answer can be imported again.',
+      description:
+        'All suppressions in one answer, newest first, as NDJSON or CSV. Those added meanwhile come last, so an address whose entry was replaced may come twice. The answer can be imported again.',
       tags,
       querystring: exportQuery,
       response: {

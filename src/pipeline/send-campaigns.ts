@@ -101,6 +101,7 @@ async function takeOfEach(deps: Deps, ids: readonly string[], stop: AbortSignal)
       hasTaken = true;
     } else {
       release();
+      if (take.waitMs === null) hands.rests.nothingElse(id, now());
       waitMs = Math.min(waitMs, take.waitMs ?? lookEveryMs);
     }
   }

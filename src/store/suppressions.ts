@@ -102,7 +102,14 @@ export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt)
   }
 
   async function* all(): AsyncGenerator<Suppression> {
-    for await (const { item } of list({})) if (item !== null) yield item;
+    let newest: string | undefined;
+    for await (const { id, item } of list({})) {
+      newest ??= id;
+      if (item !== null) yield item;
+    }
+    if (newest === undefined) return;
+    // One that replaced another meanwhile is before the place where the reading began, and the other is gone.
+    for await (const { item } of list({ before: newest })) if (item !== null) yield item;
   }
 
   return {
@@ -151,7 +158,7 @@ export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt)
     page: ({ limit, ...cursor }: PageRequest, filter: SuppressionFilter) =>
       firstWanted(list(cursor, filter), limit, mostLookedAt),
 
-    /** Everything, newest first, read as it is consumed. */
+    /** Everything, newest first, read as it is consumed; then what was added meanwhile, so an address may come twice. */
     all,
   };
 }

@@ -59,6 +59,18 @@ it('when a transport has sent something, the campaign whose turn is longest ago 
   expect([rests.sent('cm_2', 'b', 6_700), going(6_700)]).toEqual([false, ['cm_1', 'cm_3']]);
 });
 
+it('a campaign with nothing but what rests is left alone until the first rest ends, or a slice in hand shows something', () => {
+  const rests = makeRests();
+  rests.nothingElse(id, 0);
+  expect(rests.of(id, 0)).toMatchObject({ isWhole: false });
+  rests.learn(slice('a'), seen([], ['a']), 0);
+  rests.nothingElse(id, 20);
+  expect(rests.of(id, 20)).toEqual({ isWhole: true, isOldOnly: false, resting: ['a'], leastMs: 30 });
+  expect(rests.of(id, 50)).toMatchObject({ isWhole: false, resting: [] });
+  rests.learn(slice('b'), seen(['b'], []), 20);
+  expect(rests.of(id, 20)).toMatchObject({ isWhole: false, resting: ['a'] });
+});
+
 it('a campaign that is not due is forgotten', () => {
   const rests = makeRests();
   rests.whole(id, 0);

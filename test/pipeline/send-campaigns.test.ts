@@ -23,12 +23,18 @@ type Sending = Parameters<typeof sendCampaigns>[0]['sendSlice'];
 
 /** A worker that keeps what it takes, unless `sendSlice` does something with it; and the statuses of what that was, in order. */
 function startWorker(sendSlice: Sending = async (take) => ({ ...held, take })) {
+  const { slices } = world.store;
   const taken: Take[] = [];
+  const asked: string[] = [];
+  const take: typeof slices.take = (id, taking) => {
+    asked.push(id);
+    return slices.take(id, taking);
+  };
   const hands = makeSlicesInHand();
   const time = { now: 0 };
   const nudges: number[] = [];
   const deps = {
-    ...{ slices: world.store.slices, room: { take: async () => () => {} }, hands },
+    ...{ slices: { ...slices, take }, room: { take: async () => () => {} }, hands },
     sendSlice: (...[take, onSent]: Parameters<Sending>) => {
       taken.push(take);
       return sendSlice(take, onSent);
@@ -42,7 +48,7 @@ function startWorker(sendSlice: Sending = async (take) => ({ ...held, take })) {
       reportCampaign: unused,
     },
   };
-  return { taken, hands, time, nudges, round: () => sendCampaigns(deps, new AbortController().signal) };
+  return { taken, asked, hands, time, nudges, round: () => sendCampaigns(deps, new AbortController().signal) };
 }
 const held = { settled: [], isHeldUp: false, waitsFor: new Set<string>(), ms: 0 };
 
@@ -113,4 +119,31 @@ it('of campaigns that wait for a transport, the one whose turn is longest ago go
   expect(nudges).toHaveLength(before + 1);
   await round();
   expect(takenOf()).toEqual([first]);
+});
+
+it('a campaign that has only what rests left is not asked about again before a rest ends', async () => {
+  await addCampaign(world.redis, { recipients: sliceSize });
+  const { taken, asked, hands, time, round } = startWorker(async (take) => {
+    await world.store.slices.release(take, null, take.allowed, 0, ['a']);
+    return { ...held, take, waitsFor: new Set(['a']) };
+  });
+  await round();
+  await Promise.all(hands.slices.values());
+  for (let n = 0; n < 5; n++) await round();
+  expect([taken.length, asked.length]).toEqual([1, 2]);
+  time.now = hands.rests.of(asked[0] ?? '', 0).leastMs;
+  await round();
+  await Promise.all(hands.slices.values());
+  expect([taken.length, asked.length]).toEqual([2, 3]);
+});
+
+it('a campaign that waits for its own rate is not left alone until a transport has rested', async () => {
+  const id = await addCampaign(world.redis, { recipients: sliceSize, head: { rate: { count: 1, windowMs: 60_000 } } });
+  await world.redis.hset(keys.campaign(id), { tokens: 0, tokensAt: Date.now() });
+  const { asked, hands, round } = startWorker();
+  const seen = { hasSettled: false, asked: new Set<string>(), waitsFor: new Set(['a']) };
+  hands.rests.learn({ campaignId: id, waitedFor: 'a' }, seen, 0);
+  await round();
+  expect(asked).toEqual([id]);
+  expect(hands.rests.of(id, 0)).toMatchObject({ isWhole: false, resting: ['a'] });
 });

@@ -87,6 +87,18 @@ it('what takes the place of an entry while a list is read is listed for its own 
   }
 });
 
+it('an entry that is replaced while all are read is read all the same', async () => {
+  const all = Array.from({ length: 1_500 }, (_, n) => suppression(`a${n}@x.co`));
+  await list.add(all);
+  const unsubscribe = suppression('a0@x.co', { reason: 'unsubscribe' });
+  const read: Suppression[] = [];
+  for await (const one of list.all()) {
+    if (read.length === 0) await list.add([unsubscribe]);
+    read.push(one);
+  }
+  expect(read).toEqual([...all.slice(1).toReversed(), unsubscribe]);
+});
+
 it('a removed suppression is gone from every list; one that replaced it meanwhile stays', async () => {
   const [first, second] = [suppression('a@x.co'), suppression('a@x.co')];
   await list.add([first]);

@@ -28,7 +28,8 @@ const keptMs = 900_000;
 
 /**
  * KEYS allotments; ARGV worker now limit wanted open busy waiting hanging. Stored for each worker: `at open busy waiting wanted granted held
- * hanging`. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open connections, and its
+ * hanging spared`. `spared` is 1 once its silence began anew, until it reports: a dead worker is not spared again and again where the only
+ * other one reports seldom. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open connections, and its
  * last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is lowered, it only shrinks.
  *
  * Each worker gets what it wants, at least one connection, in equal shares. Connections that no worker wants are spread, so that mail of an
@@ -47,16 +48,18 @@ local wasAway = latest < now - ${awayAfterMs}
 for i = 1, #stored, 2 do
   local report = cjson.decode(stored[i + 1])
   local at, _, _, _, wants, granted, held = unpack(report)
+  local isSpared = wasAway and not report[9]
   if stored[i] == me then
     mine.granted, mine.held = granted, held
-  elseif not wasAway and at < now - ${forgetAfterMs} then
+  elseif not isSpared and at < now - ${forgetAfterMs} then
     redis.call('HDEL', KEYS[1], stored[i])
   else
     workers[#workers + 1] = {name = stored[i], wanted = math.max(1, wants), granted = granted, share = 0}
     heldByOthers = heldByOthers + held
-    if wasAway or at > now then
+    if isSpared or at > now then
       -- it could not report, or a clock was set back: its silence counts from now on
       report[1] = now
+      if isSpared then report[9] = 1 end
       redis.call('HSET', KEYS[1], stored[i], cjson.encode(report))
     end
   end

@@ -170,3 +170,11 @@ it('adds up the pools of all live workers', async () => {
   expect(pools.get('other')).toEqual({ workers: 0, open: 0, busy: 0, waiting: 0, hanging: 0 });
   expect((await allotments.pools(['ses'], start + 3_500)).get('ses')).toMatchObject({ workers: 1, open: 1 });
 });
+
+it('a worker that died is forgotten also where the only other one reports seldom', async () => {
+  const dead = openWorker('dead');
+  await dead.report(10, 10, start);
+  const slow = openWorker('slow');
+  for (let round = 1; round <= 6; round++) await slow.report(10, 10, start + round * 2_500);
+  expect(slow.worker.may).toBe(10);
+});

@@ -9,8 +9,8 @@ import { keys } from './keys.ts';
 const behind = ';';
 
 /**
- * Lua: `take(isResting)` takes the first slice that waits for a transport which is not resting; nil when there is none. `put(slice, names)` sets a
- * slice aside.
+ * Lua: `take(isResting)` takes the first slice that waits for a transport which is not resting, and answers the slice and the names of all that
+ * it waits for, this one first; nil when there is none. `put(slice, names)` sets a slice aside.
  */
 export const asideSlices = `
 local function openAside(key)
@@ -31,9 +31,12 @@ local function openAside(key)
       for _, name in ipairs(all) do
         if not isResting[name] then
           local member = redis.call('ZRANGEBYLEX', key, '[' .. name .. ':', '+', 'LIMIT', 0, 1)[1]
-          local slice = string.match(member, ':(%d+)$')
-          for _, other in ipairs(all) do redis.call('ZREM', key, other .. ':' .. slice) end
-          return tonumber(slice), name
+          local slice, waitsFor = string.match(member, ':(%d+)$'), {name}
+          redis.call('ZREM', key, member)
+          for _, other in ipairs(all) do
+            if redis.call('ZREM', key, other .. ':' .. slice) == 1 then waitsFor[#waitsFor + 1] = other end
+          end
+          return tonumber(slice), waitsFor
         end
       end
     end,
@@ -44,7 +47,10 @@ local function openAside(key)
 end
 `;
 
-/** The transports that recipients of a campaign were found to wait for, by name, and those of one slice of it. */
+/**
+ * The transports that recipients of a campaign were found to wait for, by name, and those of one slice of it. While such a slice is in hand for
+ * another try, its hold has the names.
+ */
 export type SetAside = { readonly all: readonly string[]; readonly ofSlice: readonly string[] };
 
 /** @param slice null when no slice is asked about */
@@ -58,7 +64,27 @@ export async function readAside(redis: Redis, campaignId: string, slice: number 
     all.push(name);
     from = `[${name}${behind}`;
   }
-  if (slice === null || all.length === 0) return { all, ofSlice: [] };
+  const holds = Object.entries(await redis.hgetall(keys.campaignTakers(campaignId)));
+  const inHand = new Map(holds.map(([of, hold]) => [Number(of), namesIn(hold)]));
+  const names = [...new Set([...all, ...[...inHand.values()].flat()])];
+  const ofHold = slice === null ? [] : (inHand.get(slice) ?? []);
+  if (slice === null || all.length === 0 || ofHold.length > 0) return { all: names, ofSlice: ofHold };
   const found = await redis.zmscore(key, ...all.map((name) => `${name}:${slice}`));
-  return { all, ofSlice: all.filter((_, n) => found[n] != null) };
+  return { all: names, ofSlice: all.filter((_, n) => found[n] != null) };
+}
+
+/** Lua: what is stored for a slice in hand, and how it is read. `waitsFor`: the transports that it was set aside for, separated by commas. */
+export const packedHold = `
+local function packHold(take, allowed, since, waitsFor)
+  return string.format('%s %d %.0f', take, allowed, since) .. (waitsFor == '' and '' or ' :' .. waitsFor)
+end
+local function unpackHold(held)
+  local holder, allowed, since, more = string.match(held, '^(%S+) (%d+) (%d+)(.*)$')
+  more = more or ''
+  return holder, tonumber(allowed), tonumber(since), string.match(more, ' :(%S+)') or '', string.find(more, ' lapsed$') ~= nil
+end
+`;
+
+function namesIn(hold: string): string[] {
+  return / :(\S+)/.exec(hold)?.[1]?.split(',') ?? [];
 }

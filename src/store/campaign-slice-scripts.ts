@@ -3,7 +3,7 @@
  * as in email-scripts.ts.
  */
 import { chunkSize, mostAgainMs, placeMarks, sliceSize } from '../domain/campaign.ts';
-import { asideSlices } from './campaign-aside.ts';
+import { asideSlices, packedHold } from './campaign-aside.ts';
 import { countMoved } from './campaign-count.ts';
 import { allowance, measure } from './campaign-pace.ts';
 import { redisClock } from './clock.ts';
@@ -18,23 +18,12 @@ local function marksOf(marks, slice)
 end
 `;
 
-/** Lua: what is stored for a slice in hand, and how it is read. */
-const packedHold = `
-local function packHold(take, allowed, since)
-  return string.format('%s %d %.0f', take, allowed, since)
-end
-local function unpackHold(held)
-  local holder, allowed, since, lapsed = string.match(held, '^(%S+) (%d+) (%d+)(.*)$')
-  return holder, tonumber(allowed), tonumber(since), lapsed
-end
-`;
-
 /**
  * KEYS campaign marks slices takers outbox campaignsDue aside; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
- * spared, 1 when the caller takes no new slice, how many takes it has in hand, their ids, transports for which it takes no slice. Starts a scheduled campaign whose time has come. Once a campaign is canceled, its
- * slices are taken again from the first on, to cancel pending and held recipients.
- * For each slice in hand `take allowed since` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
- * worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
+ * spared, 1 when the caller takes no new slice, how many takes it has in hand, their ids, transports for which it takes no slice. Starts a scheduled
+ * campaign whose time has come. Once a campaign is canceled, its slices are taken again from the first on, to cancel pending and held recipients.
+ * For each slice in hand its hold is stored (campaign-aside.ts), followed by `lapsed` once its lease was found to be over. Redis may have been away
+ * while the worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
  * Answers [milliseconds until the next look, '' when nothing is left that the caller takes, started], or ['', started, status, startedAt, slice,
  * its marks, messages that may be sent, the transport it was set aside for or '']. `started` is the number of recipients when this command started
  * the campaign, else 0.
@@ -56,8 +45,8 @@ local function answer(slice, allowed, waitedFor)
 end
 local held = redis.call('HGETALL', takers)
 for i = 1, #held, 2 do
-  local name, allowed = string.match(held[i + 1], '^(%S+) (%d+)')
-  if name == take then return answer(tonumber(held[i]), tonumber(allowed)) end
+  local holder, allowed, _, waitsFor = unpackHold(held[i + 1])
+  if holder == take then return answer(tonumber(held[i]), allowed, string.match(waitsFor, '^[^,]+')) end
 end
 
 local function rest(at)
@@ -97,26 +86,26 @@ if not isRunning and not stored.recall then
   redis.call('DEL', KEYS[7])
 end
 local work = isRunning and '[${placeMarks.queued}${placeMarks.handing}]' or '[${placeMarks.queued}${placeMarks.handing}${placeMarks.left}]'
-local function give(slice, waitedFor)
+local function give(slice, waitsFor)
   local allowed = select(2, string.gsub(marksOf(marks, slice), '${placeMarks.queued}', ''))
   if allowance then
     allowed = math.min(allowed, allowance.left())
     allowance.take(allowed)
   end
   redis.call('ZADD', slices, now + leaseMs, slice)
-  redis.call('HSET', takers, slice, packHold(take, allowed, now))
+  redis.call('HSET', takers, slice, packHold(take, allowed, now, table.concat(waitsFor, ',')))
   -- the campaign that just had its turn comes last
   redis.call('ZADD', due, now, id)
-  return answer(slice, allowed, waitedFor)
+  return answer(slice, allowed, waitsFor[1])
 end
 local function isFree(slice)
   local held = redis.call('HGET', takers, slice)
   if not held then return true end
-  local holder, allowed, _, lapsed = unpackHold(held)
+  local holder, allowed, _, waitsFor, isLapsed = unpackHold(held)
   if inHand[holder] then
-    redis.call('HSET', takers, slice, packHold(holder, allowed, now))
+    redis.call('HSET', takers, slice, packHold(holder, allowed, now, waitsFor))
     redis.call('ZADD', slices, now + leaseMs, slice)
-  elseif lapsed == '' then
+  elseif not isLapsed then
     redis.call('HSET', takers, slice, held .. ' lapsed')
     redis.call('ZADD', slices, now + graceMs, slice)
   else
@@ -132,18 +121,18 @@ local function restart(slice, ends)
     redis.call('ZADD', slices, now, slice)
     return true
   end
-  local holder, allowed, since = unpackHold(held)
+  local holder, allowed, since, waitsFor = unpackHold(held)
   if since <= now then return false end
-  redis.call('HSET', takers, slice, packHold(holder, allowed, now))
+  redis.call('HSET', takers, slice, packHold(holder, allowed, now, waitsFor))
   redis.call('ZADD', slices, now + ends - since, slice)
   return true
 end
 for look = 1, ${looksPerRun} do
-  local slice, waitedFor = redis.call('ZRANGEBYSCORE', slices, '-inf', now, 'LIMIT', 0, 1)[1], nil
+  local slice, waitsFor = redis.call('ZRANGEBYSCORE', slices, '-inf', now, 'LIMIT', 0, 1)[1], nil
   if slice then
     slice = isFree(slice) and tonumber(slice)
   else
-    if isRunning then slice, waitedFor = aside.take(isResting) end
+    if isRunning then slice, waitsFor = aside.take(isResting) end
     if not slice and cursor < ends and takesNew then
       slice = math.floor(cursor / ${sliceSize})
       cursor = cursor + ${sliceSize}
@@ -158,7 +147,7 @@ for look = 1, ${looksPerRun} do
       end
     end
   end
-  if slice and string.find(marksOf(marks, slice), work) then return give(slice, waitedFor) end
+  if slice and string.find(marksOf(marks, slice), work) then return give(slice, waitsFor or {}) end
   if slice then
     redis.call('ZREM', slices, slice)
     redis.call('HDEL', takers, slice)
@@ -205,10 +194,10 @@ export const renewScript = script(`${redisClock}${packedHold}
 local now = redisNow()
 for i = 1, #KEYS, 2 do
   local slice, take = ARGV[i + 1], ARGV[i + 2]
-  local holder, allowed = unpackHold(redis.call('HGET', KEYS[i + 1], slice) or '')
+  local holder, allowed, _, waitsFor = unpackHold(redis.call('HGET', KEYS[i + 1], slice) or '')
   if holder == take then
     redis.call('ZADD', KEYS[i], 'XX', now + ARGV[1], slice)
-    redis.call('HSET', KEYS[i + 1], slice, packHold(holder, allowed, now))
+    redis.call('HSET', KEYS[i + 1], slice, packHold(holder, allowed, now, waitsFor))
   end
 end`);
 

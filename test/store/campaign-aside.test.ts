@@ -33,13 +33,24 @@ async function addAside(...waits: readonly (readonly string[])[]): Promise<strin
   return id;
 }
 
-it('a slice is taken for a transport that it waits for, and is then no longer set aside for any', async () => {
+it('a slice is taken for a transport that it waits for; as long as it is in hand, its hold tells for which it was set aside', async () => {
   const id = await addAside(['a', 'c'], ['a-b'], ['a']);
   expect(await slices.setAside(id, 0)).toEqual({ all: ['a-b', 'a', 'c'], ofSlice: ['a', 'c'] });
   expect(await take(id, { resting: ['a', 'a-b'] })).toMatchObject({ slice: 0, waitedFor: 'c', allowed: sliceSize });
-  expect(await slices.setAside(id, 0)).toEqual({ all: ['a-b', 'a'], ofSlice: [] });
+  expect(await slices.setAside(id, 0)).toEqual({ all: ['a-b', 'a', 'c'], ofSlice: ['c', 'a'] });
+  expect(await slices.setAside(id, null)).toEqual({ all: ['a-b', 'a', 'c'], ofSlice: [] });
   expect(await take(id, { resting: ['a-b'] })).toMatchObject({ slice: 2, waitedFor: 'a' });
   expect(await take(id)).toMatchObject({ slice: 1, waitedFor: 'a-b' });
+});
+
+it('a take that is repeated, as its answer was lost, is told again what it was set aside for; and so is one after a renewal', async () => {
+  const id = await addAside(['b', 'a']);
+  const taking = { id: 'jb_lost', leaseMs: 600_000, inHand: [], resting: ['a'] };
+  const first = await slices.take(id, taking);
+  expect(first).toMatchObject({ slice: 0, waitedFor: 'b' });
+  expect(await slices.take(id, taking)).toEqual(first);
+  if ('slice' in first) await slices.renew([first], 600_000);
+  expect(await slices.take(id, taking)).toEqual(first);
 });
 
 it('who leaves all that waits, or new slices, leaves the campaign due for others', async () => {

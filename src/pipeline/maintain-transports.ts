@@ -21,7 +21,7 @@ type Deps = {
   memory: Memory;
   states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success' | 'grant'>;
   allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
-  budgets: Pick<Budgets, 'release' | 'names' | 'unpark' | 'routings' | 'noteRouting'>;
+  budgets: Pick<Budgets, 'release' | 'names' | 'unpark' | 'noteRouting' | 'forgetRoutings'>;
   isConnected(name: string): Promise<boolean>;
   nudge: Nudge;
   /** Names this process among the workers. */
@@ -87,8 +87,8 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
   const takers = new Set(names.filter((name) => isWell(deps, name) || hasMissedTrial(deps, name)));
   const routing = routingPrint(plan);
   const isNew = memory.routing !== routing;
-  // Mail may be parked by what this worker, or one before it, was started with.
-  const former = isNew ? (await deps.budgets.routings()).filter((other) => other !== routing) : [];
+  // Not those that another worker still has: it would only park again what is released here.
+  const former = await deps.budgets.noteRouting(routing, deps.now());
   const isRerouted = former.length > 0 || (isNew && memory.routing !== null);
   const hasChanged = isNew || takers.symmetricDifference(memory.takers).size > 0;
   for (const name of await deps.budgets.names()) {
@@ -98,7 +98,7 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
     if (moves) await deps.budgets.unpark(name, ratesOf(plan, deps.known, name, deps.now()), deps.now());
   }
   // Only now: a worker that dies before leaves the mail to the next one.
-  await deps.budgets.noteRouting(routing, former);
+  await deps.budgets.forgetRoutings(former);
   memory.routing = routing;
   memory.takers = takers;
 }

@@ -48,6 +48,8 @@ type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: numb
 const permitMs = 60_000;
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
+/** A routing that no worker noted for this long is in use no more. Workers note theirs each second, and their clocks differ by less than five. */
+const routingGoneMs = 10_000;
 
 type Given = Member & { readonly rates: readonly Rate[]; readonly now: number };
 type Asked = Given & { readonly emails: readonly DueEmail[] };
@@ -156,15 +158,15 @@ export function openBudgets(redis: Redis) {
     /** The transports that mail is parked for. */
     names: (): Promise<string[]> => redis.smembers(keys.parkedFor),
 
-    /** The routings by which mail may be parked: those of all workers since one of them came with another. */
-    routings: (): Promise<string[]> => redis.smembers(keys.routings),
+    /** Notes the routing that a worker has. @returns those that none has any more, by which mail may still be parked */
+    async noteRouting(print: string, now: number): Promise<string[]> {
+      await redis.zadd(keys.routings, now, print);
+      return redis.zrangebyscore(keys.routings, '-inf', now - routingGoneMs);
+    },
 
-    /** Notes the routing of this worker. @param former no mail is parked by these any more, or a worker that has one notes it again */
-    async noteRouting(own: string, former: readonly string[]): Promise<void> {
-      await Promise.all([
-        redis.sadd(keys.routings, own),
-        former.length === 0 ? null : redis.srem(keys.routings, ...former),
-      ]);
+    /** No mail is parked by these any more. A worker that has one after all notes it again. */
+    async forgetRoutings(prints: readonly string[]): Promise<void> {
+      if (prints.length > 0) await redis.zrem(keys.routings, ...prints);
     },
 
     /** Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails. */

@@ -233,28 +233,32 @@ describe('parked mail', () => {
     expect(await letGo()).toEqual(['a', 'b']);
   });
 
-  it('finds another way when a worker starts with another plan, also while others still have the former one', async () => {
-    const former = plan({ rates: quota(1) });
-    const next = plan({ rates: quota(1) }, {}, failover('two'));
-    await openBudgets(redis).admit('one', quota(1), [{ id: 'used', lane: 'bulk', dueAt: 1, endsAt: 2 }], Date.now());
-    await park('one', 'a', 'b');
-    const start = async (given: typeof next) => {
+  it('finds another way, once, when no worker has the plan any more by which it was parked', async () => {
+    const [former, next] = [plan({ rates: quota(1) }), plan({ rates: quota(1) }, {}, failover('two'))];
+    const t0 = Date.now();
+    await openBudgets(redis).admit('one', quota(1), [{ id: 'used', lane: 'bulk', dueAt: 1, endsAt: 2 }], t0);
+    const start = async (given: typeof next, at: number) => {
       await using worker = openTestWorker(redis, given, newId('jb'));
-      await worker.tend();
+      await worker.tend(at);
     };
-    await start(former);
-    await start(former);
-    expect(await letGo()).toEqual([]);
+    await start(former, t0);
+    await park('one', 'a');
+    await start(former, t0 + 60_000);
+    // One worker after the other is replaced: the last former one parks mail after the last new one started.
     await using old = openTestWorker(redis, former, 'old');
-    await start(next);
-    expect(await letGo()).toEqual(['a', 'b']);
-    await old.tend();
+    await using one = openTestWorker(redis, next, 'new');
+    await one.tend(t0 + 60_000);
+    await old.tend(t0 + 69_000);
+    await one.tend(t0 + 71_000);
+    await park('one', 'b');
+    expect(await letGo(t0 + 71_000)).toEqual([]);
+    await one.tend(t0 + 79_001);
+    expect(await letGo(t0 + 79_001)).toEqual(['a', 'b']);
     await park('one', 'c');
-    await start(next);
-    expect(await letGo()).toEqual(['c']);
-    await park('one', 'd');
-    await start(next);
-    expect(await letGo()).toEqual([]);
+    await start(next, t0 + 99_000);
+    expect(await letGo(t0 + 99_000)).toEqual([]);
+    await start(former, t0 + 200_000);
+    expect(await letGo(t0 + 200_000)).toEqual(['c']);
   });
 
   it('that finds another way takes nothing of the quota by which some of it was let go before', async () => {

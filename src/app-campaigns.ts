@@ -64,7 +64,10 @@ export async function openCampaigning(
     readSlice: readSlice.bind(null, { slices, onTrouble, now }),
     sendPlaces: sendPlaces.bind(null, { slices, suppress, dispatch, ...placesDeps }),
     settle: settling,
-    ...{ callOff, report: report.slice, onTrouble, now },
+    callOff,
+    report: report.slice,
+    onTrouble,
+    now,
   });
   const slicesInHand = makeSlicesInHand();
   const room = makeSemaphore(Math.ceil(concurrency / sliceSize) + slicesAhead);

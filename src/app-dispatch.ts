@@ -29,7 +29,9 @@ export function bindDispatch(fleet: Fleet, { policies, inBackground, wake, onTro
   const fleetDeps = { ...fleet, learn: learn.bind(null, fleet), now };
   const telling = tellFleet.bind(null, { ...fleetDeps, isConnected: bindIsConnected(fleet, now), wake, newId });
   return dispatch.bind(null, {
-    ...{ ...fleet, policies, now },
+    ...fleet,
+    policies,
+    now,
     admit: admit.bind(null, fleetDeps),
     sendOver: sendOver.bind(null, { ...fleetDeps, tellFleet: telling, inBackground, onTrouble }),
     park: park.bind(null, { ...fleet, wake, now }),

@@ -14,8 +14,18 @@ export const usage = [
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 export const options = {
-  ...{ template: text, from: text, subject: text, name: text, rate: text, route: text, at: text, campaign: text },
-  ...{ url: text, key: text, 'skip-invalid': flag, watch: flag },
+  template: text,
+  from: text,
+  subject: text,
+  name: text,
+  rate: text,
+  route: text,
+  at: text,
+  campaign: text,
+  url: text,
+  key: text,
+  'skip-invalid': flag,
+  watch: flag,
   help: { ...flag, short: 'h' },
 } as const;
 

@@ -107,8 +107,14 @@ export type UploadProgress = {
 };
 
 export const noProgress: UploadProgress = {
-  ...{ received: 0, added: 0, duplicates: 0, invalid: 0 },
-  ...{ errors: [], digest: '', isDone: false, brokeOff: false },
+  received: 0,
+  added: 0,
+  duplicates: 0,
+  invalid: 0,
+  errors: [],
+  digest: '',
+  isDone: false,
+  brokeOff: false,
 };
 
 /** The digest after `next` was read too. */

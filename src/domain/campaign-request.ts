@@ -117,9 +117,17 @@ export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
     fieldsFor(limits, check);
   const schema = z.strictObject({
     ...z.strictObject(needed).partial().shape,
-    ...{ reply_to: orNull(reply_to), html: orNull(html), text: orNull(text), preheader: orNull(preheader) },
-    ...{ variables: orNull(variables), headers: orNull(headers), tags: orNull(tags), metadata: orNull(metadata) },
-    ...{ route: orNull(route), rate: orNull(rate), scheduled_at: orNull(scheduled_at) },
+    reply_to: orNull(reply_to),
+    html: orNull(html),
+    text: orNull(text),
+    preheader: orNull(preheader),
+    variables: orNull(variables),
+    headers: orNull(headers),
+    tags: orNull(tags),
+    metadata: orNull(metadata),
+    route: orNull(route),
+    rate: orNull(rate),
+    scheduled_at: orNull(scheduled_at),
   });
   return withRules(schema, [...notWithTemplate, aheadRule(limits)]).meta({
     id: 'CampaignChanges',
@@ -170,10 +178,21 @@ export function makeDraft(
   if (from === null || subject === null) return lacking({ from, subject });
   const taken = takenFields.filter((name) => request[name] === undefined);
   const head: CampaignHead = {
-    ...{ id: given.id, createdAt: given.now, keyId: given.keyId, name: request.name ?? nameFor(subject), taken },
-    ...{ from, replyTo: request.reply_to ?? content.replyTo, subject, template: template?.use ?? null },
-    ...{ headers: request.headers ?? {}, tags: request.tags ?? [], metadata: request.metadata ?? null },
-    ...{ route: request.route ?? null, onUnknown: request.on_unknown ?? 'retry', rate: request.rate ?? null },
+    id: given.id,
+    createdAt: given.now,
+    keyId: given.keyId,
+    name: request.name ?? nameFor(subject),
+    taken,
+    from,
+    replyTo: request.reply_to ?? content.replyTo,
+    subject,
+    template: template?.use ?? null,
+    headers: request.headers ?? {},
+    tags: request.tags ?? [],
+    metadata: request.metadata ?? null,
+    route: request.route ?? null,
+    onUnknown: request.on_unknown ?? 'retry',
+    rate: request.rate ?? null,
   };
   return { head, content, scheduledAt: request.scheduled_at ?? null };
 }
@@ -198,7 +217,10 @@ export function changeDraft(
   if (from === null || subject === null) return lacking({ from, subject });
   const changed: CampaignHead = {
     ...head,
-    ...{ name: changes.name ?? (isReplaced('name') ? nameFor(subject) : head.name), from, subject, taken },
+    name: changes.name ?? (isReplaced('name') ? nameFor(subject) : head.name),
+    from,
+    subject,
+    taken,
     replyTo: pick(changes.reply_to, isReplaced('reply_to') ? content.replyTo : head.replyTo, []),
     headers: pick(changes.headers, head.headers, {}),
     tags: pick(changes.tags, head.tags, []),

@@ -33,14 +33,16 @@ function decideUnsubscribed({ facts, state }: StoredEmail, address: string, now:
   );
   const sequence = state.sequence + 1;
   const event: EmailEvent = {
-    ...{ id: eventId(facts.id, sequence), type: 'email.unsubscribed', at: now, emailId: facts.id, sequence },
-    ...{
-      to: [recipient.address],
-      attempt: recipient.attempts,
-      transport: recipient.transport,
-      smtp: null,
-      reason: null,
-    },
+    id: eventId(facts.id, sequence),
+    type: 'email.unsubscribed',
+    at: now,
+    emailId: facts.id,
+    sequence,
+    to: [recipient.address],
+    attempt: recipient.attempts,
+    transport: recipient.transport,
+    smtp: null,
+    reason: null,
   };
   return { state: { ...state, recipients, sequence, lastEvent: event.type }, events: [event], again: nextDue(state) };
 }

@@ -70,8 +70,17 @@ const lostReason = 'its events are no longer stored: they were kept for as long 
 /** The delivery of a parcel that was never tried. */
 export function newDelivery(parcel: string, webhookId: string | null, types: readonly EventType[]): Delivery {
   return {
-    ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
-    ...{ tries: [], attempts: 0, scheduleTries: 0, scheduleSince: null, nextAt: null, reason: null },
+    id: deliveryId(parcel),
+    parcel,
+    webhookId,
+    types,
+    status: 'pending',
+    tries: [],
+    attempts: 0,
+    scheduleTries: 0,
+    scheduleSince: null,
+    nextAt: null,
+    reason: null,
   };
 }
 

@@ -54,23 +54,39 @@ const ofType: Readonly<Record<EmailEventType, Partial<EmailEvent>>> = {
 
 function emailEvent(type: EmailEventType, at: number): EmailEvent {
   return {
-    ...{ id: '', type, at, emailId, sequence: 2, to: ['delivered@sandbox.invalid'] },
-    ...{ attempt: 1, transport: 'test', smtp: null, reason: null },
+    id: '',
+    type,
+    at,
+    emailId,
+    sequence: 2,
+    to: ['delivered@sandbox.invalid'],
+    attempt: 1,
+    transport: 'test',
+    smtp: null,
+    reason: null,
     ...ofType[type],
   };
 }
 
 function factsAt(createdAt: number): EmailFacts {
   return {
-    ...{
-      id: emailId,
-      createdAt,
-      keyId: '',
-      messageId: `${emailId}@example.com`,
-      from: { address: 'test@example.com' },
-    },
-    ...{ replyTo: [], subject: 'A test', tags: [], metadata: null, externalId: null, lane: 'transactional' },
-    ...{ route: null, ttlMs: null, onUnknown: 'retry', dsn: null, template: null, campaignId: null },
+    id: emailId,
+    createdAt,
+    keyId: '',
+    messageId: `${emailId}@example.com`,
+    from: { address: 'test@example.com' },
+    replyTo: [],
+    subject: 'A test',
+    tags: [],
+    metadata: null,
+    externalId: null,
+    lane: 'transactional',
+    route: null,
+    ttlMs: null,
+    onUnknown: 'retry',
+    dsn: null,
+    template: null,
+    campaignId: null,
   };
 }
 

@@ -34,8 +34,13 @@ const lostPlus = /T[\d:.]+ \d{2}/;
 export const instant = timeBy(instantIn, instantFault, instantForms);
 
 const unitMs: Readonly<Record<string, number>> = {
-  ...{ sec: 1_000, second: 1_000, min: 60_000, minute: 60_000 },
-  ...{ hour: 3_600_000, day: 86_400_000, week: 7 * 86_400_000 },
+  sec: 1_000,
+  second: 1_000,
+  min: 60_000,
+  minute: 60_000,
+  hour: 3_600_000,
+  day: 86_400_000,
+  week: 7 * 86_400_000,
 };
 /** Names of days and clock times (`tomorrow at 9am`) are not accepted: they need a time zone, and a wrong guess sends at a wrong time. */
 const relative = new RegExp(`^in (\\d{1,6}) (${Object.keys(unitMs).join('|')})s?$`);

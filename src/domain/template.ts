@@ -92,7 +92,11 @@ export function versionIdOf({ id, version }: TemplateUse): string {
 export function makeContent(request: Omit<TemplateRequest, 'name' | 'alias'>): TemplateContent {
   const { subject = null, html = null, text = null, preheader = null, from = null, reply_to, missing } = request;
   return {
-    ...{ subject, html, text, preheader, from },
+    subject,
+    html,
+    text,
+    preheader,
+    from,
     replyTo: reply_to ?? [],
     missing: missing ?? 'strict',
     variables: declaredIn(request.variables),

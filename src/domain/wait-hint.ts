@@ -19,8 +19,26 @@ const between =
   /(?:[\s(,.:;~=-]|\b(?:later|please|then|in|for|after|within|about|at|least|next|another|approximately|around|the|time|allowed|minimum|of|until|more|than|not|before|is)\b){0,24}/i;
 
 const words: Readonly<Record<string, number>> = {
-  ...{ a: 1, an: 1, one: 1, two: 2, three: 3, four: 4, five: 5, six: 6, seven: 7, eight: 8, nine: 9, ten: 10 },
-  ...{ twelve: 12, fifteen: 15, twenty: 20, thirty: 30, forty: 40, 'forty-five': 45, sixty: 60, ninety: 90 },
+  a: 1,
+  an: 1,
+  one: 1,
+  two: 2,
+  three: 3,
+  four: 4,
+  five: 5,
+  six: 6,
+  seven: 7,
+  eight: 8,
+  nine: 9,
+  ten: 10,
+  twelve: 12,
+  fifteen: 15,
+  twenty: 20,
+  thirty: 30,
+  forty: 40,
+  'forty-five': 45,
+  sixty: 60,
+  ninety: 90,
 };
 /** The longer ones first: "forty-five" begins with "forty". */
 const inWords = Object.keys(words).toSorted((one, other) => other.length - one.length);

@@ -162,7 +162,9 @@ export function changedWebhook(webhook: Webhook, changes: WebhookChanges): Webho
   const disabledReason = status === 'enabled' ? null : (webhook.disabledReason ?? 'by_request');
   return {
     ...webhook,
-    ...{ status, disabledReason, headers },
+    status,
+    disabledReason,
+    headers,
     endpoint: changes.endpoint ?? webhook.endpoint,
     events: changes.events ?? webhook.events,
     description: changes.description === undefined ? webhook.description : changes.description,

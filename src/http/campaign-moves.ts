@@ -97,7 +97,9 @@ export function campaignMoveRoutes(deps: CampaignMoveDeps): Routes {
         url: `/campaigns/:id/${verb}`,
         config,
         schema: {
-          ...{ operationId, summary, description: `${description} Takes no body.` },
+          operationId,
+          summary,
+          description: `${description} Takes no body.`,
           tags,
           headers: moveHeaders,
           params: campaignParams,

@@ -86,8 +86,10 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
       }),
       response: { 200: uploaded, ...problemAnswers(400, 404, 409, 413, 415, 422) },
       'x-examples': {
-        ...{ body: campaignExamples.uploads, 200: campaignExamples.uploaded },
-        ...{ 404: campaignExamples.missing, 409: campaignExamples.closed },
+        body: campaignExamples.uploads,
+        200: campaignExamples.uploaded,
+        404: campaignExamples.missing,
+        409: campaignExamples.closed,
       },
     },
     handler: async (request, reply) => {
@@ -119,7 +121,12 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
       return {
         object: 'campaign_recipients' as const,
         // An upload that began under an earlier version has no such mark.
-        ...{ received, added, duplicates, invalid, complete: brokeOff !== true, errors: [...errors] },
+        received,
+        added,
+        duplicates,
+        invalid,
+        complete: brokeOff !== true,
+        errors: [...errors],
         missing_variables: missing.names(),
       };
     },

@@ -134,9 +134,15 @@ type View = z.input<typeof recipientView>;
 function viewOf({ emailId, address, name, recipient, at }: RosterEntry): View {
   return {
     object: 'campaign_recipient',
-    ...{ email_id: emailId, email: address, name, status: recipient?.status ?? null },
-    ...{ smtp: recipient?.smtp ?? null, transport: recipient?.transport ?? null },
-    ...{ attempts: recipient?.attempts ?? 0, reason: recipient?.reason ?? null, at: isoOrNull(at) },
+    email_id: emailId,
+    email: address,
+    name,
+    status: recipient?.status ?? null,
+    smtp: recipient?.smtp ?? null,
+    transport: recipient?.transport ?? null,
+    attempts: recipient?.attempts ?? 0,
+    reason: recipient?.reason ?? null,
+    at: isoOrNull(at),
   };
 }
 

@@ -179,11 +179,17 @@ export function summaryOf(campaign: Campaign, now: number): z.input<typeof campa
     ...standingOf(campaign),
     name,
     rate: rate && formatRates([rate]),
-    ...{ pace: state.pace && roundedPace(state.pace), eta: isoOrNull(etaOf(state, now)) },
-    ...{ from: formatMailbox(from), subject, template },
-    ...{ tags: [...head.tags], metadata: { ...head.metadata } },
-    ...{ created_at: isoOf(head.createdAt), scheduled_at: isoOrNull(state.scheduledAt) },
-    ...{ started_at: isoOrNull(state.startedAt), ended_at: isoOrNull(state.endedAt) },
+    pace: state.pace && roundedPace(state.pace),
+    eta: isoOrNull(etaOf(state, now)),
+    from: formatMailbox(from),
+    subject,
+    template,
+    tags: [...head.tags],
+    metadata: { ...head.metadata },
+    created_at: isoOf(head.createdAt),
+    scheduled_at: isoOrNull(state.scheduledAt),
+    started_at: isoOrNull(state.startedAt),
+    ended_at: isoOrNull(state.endedAt),
   };
 }
 
@@ -200,8 +206,13 @@ export function viewOf(
     waits_for: holdUps.map(({ transport, reason, movesAt }) => ({ transport, reason, moves_at: isoOrNull(movesAt) })),
     template: head.template && { ...head.template, variables: { ...defaults } },
     reply_to: head.replyTo.map(formatMailbox),
-    ...{ html, text, preheader, missing },
+    html,
+    text,
+    preheader,
+    missing,
     variables: variables.map(({ key, type, fallback }) => ({ key, type, fallback_value: fallback })),
-    ...{ headers: { ...head.headers }, route: head.route, on_unknown: head.onUnknown },
+    headers: { ...head.headers },
+    route: head.route,
+    on_unknown: head.onUnknown,
   };
 }

@@ -168,8 +168,10 @@ function addChanging(app: App, deps: Deps): void {
       body: campaignChangesFor(limits, templating.checkSource),
       response: { 200: campaignAnswer, ...problemAnswers(400, 404, 409, 413, 415, 422) },
       'x-examples': {
-        ...{ body: campaignExamples.changes, 200: campaignExamples.changed },
-        ...{ 404: campaignExamples.missing, 409: campaignExamples.notDraft },
+        body: campaignExamples.changes,
+        200: campaignExamples.changed,
+        404: campaignExamples.missing,
+        409: campaignExamples.notDraft,
       },
     },
     handler: async ({ params: { id }, body, apiKey }) => {

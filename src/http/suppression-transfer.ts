@@ -30,7 +30,12 @@ const imported = z.object({ object: objectField('suppression_import'), ...upload
   description: 'The result of the upload.',
   examples: [
     {
-      ...{ object: 'suppression_import', received: 3, added: 1, duplicates: 1, invalid: 1, complete: true },
+      object: 'suppression_import',
+      received: 3,
+      added: 1,
+      duplicates: 1,
+      invalid: 1,
+      complete: true,
       errors: [{ line: 3, message: '/email: is not an address: expected local-part@domain' }],
     },
   ],

@@ -67,9 +67,16 @@ export const suppressionPage = partialPageOf(suppressionView).meta({
 export function viewOf(suppression: Suppression): z.input<typeof suppressionView> {
   const { id, address, scope, reason, emailId, note } = suppression;
   return {
-    ...{ object: 'suppression', id, email: address, scope, reason },
+    object: 'suppression',
+    id,
+    email: address,
+    scope,
+    reason,
     origin: originOf(reason),
-    ...{ created_at: isoOf(timeOfId(id)), email_id: emailId, source_id: emailId, note },
+    created_at: isoOf(timeOfId(id)),
+    email_id: emailId,
+    source_id: emailId,
+    note,
   };
 }
 

@@ -126,7 +126,11 @@ export function storedOf({ id, version }: Pick<TemplateHead, 'id' | 'version'>):
 export function summaryOf(head: TemplateHead): z.input<typeof templateSummaryView> {
   return {
     object: 'template',
-    ...{ id: head.id, name: head.name, alias: head.alias, status: 'published', version: head.version },
+    id: head.id,
+    name: head.name,
+    alias: head.alias,
+    status: 'published',
+    version: head.version,
     created_at: isoOf(head.createdAt),
     updated_at: isoOf(head.updatedAt),
     published_at: isoOf(head.updatedAt),
@@ -147,7 +151,8 @@ export function viewOf({ head, content }: Template, uses: Uses): z.input<typeof 
 export function versionViewOf(id: string, version: number, content: TemplateContent, uses: Uses) {
   const view: z.input<typeof versionView> = {
     object: 'template_version',
-    ...{ id: versionIdOf({ id, version }), version },
+    id: versionIdOf({ id, version }),
+    version,
     ...contentOf(content, uses),
   };
   return view;
@@ -156,7 +161,9 @@ export function versionViewOf(id: string, version: number, content: TemplateCont
 export function versionListOf(id: string, versions: readonly TemplateVersion[]): z.input<typeof versionList> {
   const data = versions.map(({ version, createdAt }) => ({
     object: 'template_version' as const,
-    ...{ id: versionIdOf({ id, version }), version, created_at: isoOf(createdAt) },
+    id: versionIdOf({ id, version }),
+    version,
+    created_at: isoOf(createdAt),
   }));
   return { object: 'list', has_more: false, data };
 }
@@ -174,7 +181,9 @@ function contentOf({ from, replyTo, variables: declared, ...content }: TemplateC
     reply_to: replyTo.length === 0 ? null : replyTo.map(formatMailbox),
     variables: [
       ...declared.map(({ key, type, fallback }) => ({
-        ...{ key, type, fallback_value: fallback },
+        key,
+        type,
+        fallback_value: fallback,
         ...usedOf(useOf(key)),
       })),
       ...found.map((use) => ({ key: use.key, type: 'any' as const, fallback_value: null, ...usedOf(use) })),

@@ -139,7 +139,9 @@ function addTest(app: App, deps: Deps): void {
       const { eventId, type, result } = await deps.testWebhook(await findWebhook(deps.webhooks, id));
       return {
         object: 'webhook_test' as const,
-        ...{ id, event_id: eventId, type },
+        id,
+        event_id: eventId,
+        type,
         ok: result.status >= 200 && result.status < 300,
         status: result.status === 0 ? null : result.status,
         detail: result.detail,

@@ -120,8 +120,11 @@ export function webhookReplayRoutes(deps: Deps): Routes {
         const { note } = await createOnce(deps, 'ch', request, reply, replaying, given);
         const { count, restSince } = replayedOf(note);
         return reply.status(202).send({
-          ...{ object: 'webhook_replay' as const, id, count },
-          ...{ has_more: restSince !== null, next_since: isoOrNull(restSince) },
+          object: 'webhook_replay' as const,
+          id,
+          count,
+          has_more: restSince !== null,
+          next_since: isoOrNull(restSince),
         });
       },
     });

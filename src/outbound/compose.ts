@@ -54,8 +54,11 @@ export async function compose(
  */
 export function makeComposer(): typeof compose {
   const known = {
-    ...{ plain: makeKnownText(), html: makeKnownText() },
-    ...{ from: forTheSame(headersOf.from), replyTo: forTheSame(headersOf.replyTo), given: forTheSame(headersOf.given) },
+    plain: makeKnownText(),
+    html: makeKnownText(),
+    from: forTheSame(headersOf.from),
+    replyTo: forTheSame(headersOf.replyTo),
+    given: forTheSame(headersOf.given),
   };
   return (email, content, files, unsubscribeUrl) => compose(email, content, files, unsubscribeUrl, known);
 }

@@ -28,7 +28,8 @@ export function loginsOf(auth: Auth | null, tokens: Tokens | null): Logins {
     }
   }
   const own = {
-    ...{ get: () => waitFor(tokens.get()), renew: (refused: string) => waitFor(tokens.renew(refused)) },
+    get: () => waitFor(tokens.get()),
+    renew: (refused: string) => waitFor(tokens.renew(refused)),
     refuse: tokens.refuse,
   };
   return {

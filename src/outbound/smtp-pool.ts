@@ -59,7 +59,13 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   const { bulkRoom, mayTake } = shares;
   const followers = makeFollowers(limits, now);
   const following = makeFollowing({
-    ...{ waits, followers, load, sessions: sessions.live, bulkRoom, mayTake, mayHaveOther },
+    waits,
+    followers,
+    load,
+    sessions: sessions.live,
+    bulkRoom,
+    mayTake,
+    mayHaveOther,
     staysOpen: (session) => sessions.staysOpen(session, now()),
   });
   const parts = { sessions, waits, followers, load, shares };

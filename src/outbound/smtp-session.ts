@@ -178,7 +178,8 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
     const context = {
       claim: async () => !isGivenUp && claim(),
       follow: () => nextHop.extensions.pipelining && follow(),
-      ...{ isFirst, before },
+      isFirst,
+      before,
     };
     const ending = answered(mine, transact(talk, nextHop, message, context));
     try {

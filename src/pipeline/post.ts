@@ -73,7 +73,10 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
   const { health, leaseEnd } = taken;
   const now = deps.now();
   const posted = {
-    ...{ delivery, leaseEnd, url: webhook.endpoint, batch: webhook.batch },
+    delivery,
+    leaseEnd,
+    url: webhook.endpoint,
+    batch: webhook.batch,
     endpoint: standingAfter(decision),
     halves: decision.kind === 'split' ? halvesOf(delivery.parcel) : [],
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),

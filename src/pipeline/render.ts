@@ -121,7 +121,9 @@ function complete({ template: _, ...email }: AskedEmail, made: Made | null): Ren
       ...rest,
       ...(letter.html === null ? {} : { html: letter.html }),
       ...(letter.text === null ? {} : { text: letter.text }),
-      ...{ from, subject, template: use },
+      from,
+      subject,
+      template: use,
     },
   };
 }

@@ -72,8 +72,13 @@ export async function sendSlice(deps: Deps, take: Take, onSent: OnSent): Promise
 
 function openSlice({ settle, onTrouble }: Deps, take: Take, onSent: OnSent): Slice {
   const slice: Slice = {
-    ...{ take, settled: [], allowed: take.allowed, againInMs: null },
-    ...{ isHeldUp: false, isCutShort: false, waitsFor: new Set<string>() },
+    take,
+    settled: [],
+    allowed: take.allowed,
+    againInMs: null,
+    isHeldUp: false,
+    isCutShort: false,
+    waitsFor: new Set<string>(),
     async settle(held, what) {
       const report = await settle(held, what);
       if (report === null) return;

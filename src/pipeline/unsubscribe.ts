@@ -19,8 +19,12 @@ type Deps = {
 /** A repeat does nothing: anybody may ask, without a key. A link outlives the record of its email: then only the event shows the unsubscription. */
 export async function unsubscribe(deps: Deps, { emailId, address }: Subscription): Promise<void> {
   const suppression: Suppression = {
-    ...{ id: deps.newId('sp'), address: suppressedForm(address), scope: 'bulk', reason: 'unsubscribe' },
-    ...{ emailId, note: null },
+    id: deps.newId('sp'),
+    address: suppressedForm(address),
+    scope: 'bulk',
+    reason: 'unsubscribe',
+    emailId,
+    note: null,
   };
   const known = await deps.suppressions.get(address);
   if (known.some((one) => one.reason === 'unsubscribe' && one.emailId === emailId)) return;
@@ -29,8 +33,16 @@ export async function unsubscribe(deps: Deps, { emailId, address }: Subscription
   if (changed?.kind === 'changed') return;
   // The record is gone, or has this event already, or must not change during a hand-over: only a new suppression brings an event.
   const event: EmailEvent = {
-    ...{ id: deps.newId('ev'), type: 'email.unsubscribed', at: deps.now(), emailId, sequence: 0 },
-    ...{ to: [address], attempt: 0, transport: null, smtp: null, reason: null },
+    id: deps.newId('ev'),
+    type: 'email.unsubscribed',
+    at: deps.now(),
+    emailId,
+    sequence: 0,
+    to: [address],
+    attempt: 0,
+    transport: null,
+    smtp: null,
+    reason: null,
   };
   await deps.suppressions.addTold(suppression, event);
 }

@@ -120,8 +120,14 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       const [, , status, startedAt, slice, marks, allowed, waitedFor] = answer;
       return {
         ...begun,
-        ...{ id, campaignId, slice, status, startedAt: Number(startedAt) },
-        ...{ marks: [...marks].map(readMark), allowed, waitedFor: waitedFor === '' ? null : waitedFor },
+        id,
+        campaignId,
+        slice,
+        status,
+        startedAt: Number(startedAt),
+        marks: [...marks].map(readMark),
+        allowed,
+        waitedFor: waitedFor === '' ? null : waitedFor,
       };
     },
 

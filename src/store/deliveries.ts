@@ -62,7 +62,12 @@ export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   const { p: parcel, y: types, t, w, n, r, again, b, why }: Packed = JSON.parse(json);
   const tries = t.map(([at, code, ms, detail]): Try => ({ at, status: code, ms, detail: detail ?? null }));
   return {
-    ...{ id: deliveryId(parcel), parcel, webhookId: (w ?? batchId(parcel)) || null, types, status, tries },
+    id: deliveryId(parcel),
+    parcel,
+    webhookId: (w ?? batchId(parcel)) || null,
+    types,
+    status,
+    tries,
     attempts: n ?? tries.length,
     scheduleTries: r ?? tries.length,
     scheduleSince: b ?? null,

@@ -128,7 +128,9 @@ export function unpackStep(json: string): TimelineStep {
   const { trace, events, ...step }: PackedStep = JSON.parse(json);
   const told = events?.map(
     ([name, seq, who, reply = null, reason = null]): TimelineEvent => ({
-      ...{ type: `email.${name}` as TimelineEvent['type'], seq, who },
+      type: `email.${name}` as TimelineEvent['type'],
+      seq,
+      who,
       ...(reply === null ? {} : { reply }),
       ...(reason === null ? {} : { reason }),
     }),

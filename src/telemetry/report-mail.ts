@@ -82,8 +82,12 @@ export function makeMailReports(log: Log, meters: MailMeters, now: () => number)
       );
       log.info(
         {
-          ...{ campaign_id: take.campaignId, slice: take.slice, ...counts },
-          ...{ held_up: isHeldUp || undefined, waits_for: waits, ms },
+          campaign_id: take.campaignId,
+          slice: take.slice,
+          ...counts,
+          held_up: isHeldUp || undefined,
+          waits_for: waits,
+          ms,
         },
         'slice',
       );

@@ -4,8 +4,17 @@ import type { Examples } from './examples.ts';
 import { campaignConflictExamples, faultExamples, notFoundExamples } from './problem-examples.ts';
 
 const counts = {
-  ...{ recipients: 50_000, pending: 31_250, sent: 18_204, delivered: 0, bounced: 412, complained: 0 },
-  ...{ failed: 3, suppressed: 131, canceled: 0, expired: 0, outcome_unknown: 0 },
+  recipients: 50_000,
+  pending: 31_250,
+  sent: 18_204,
+  delivered: 0,
+  bounced: 412,
+  complained: 0,
+  failed: 3,
+  suppressed: 131,
+  canceled: 0,
+  expired: 0,
+  outcome_unknown: 0,
 };
 
 const summary = {
@@ -14,19 +23,31 @@ const summary = {
   name: 'News of December',
   status: 'running',
   counts,
-  ...{ rate: '100/s', pace: 98.5, eta: '2026-12-07T09:08:35.000Z' },
-  ...{ from: 'Acme <news@example.com>', subject: 'News for {{ name }}', template: null },
-  ...{ tags: [{ name: 'kind', value: 'news' }], metadata: {} },
-  ...{ created_at: '2026-12-04T15:00:00.000Z', scheduled_at: '2026-12-07T09:00:00.000Z' },
-  ...{ started_at: '2026-12-07T09:00:00.412Z', ended_at: null },
+  rate: '100/s',
+  pace: 98.5,
+  eta: '2026-12-07T09:08:35.000Z',
+  from: 'Acme <news@example.com>',
+  subject: 'News for {{ name }}',
+  template: null,
+  tags: [{ name: 'kind', value: 'news' }],
+  metadata: {},
+  created_at: '2026-12-04T15:00:00.000Z',
+  scheduled_at: '2026-12-07T09:00:00.000Z',
+  started_at: '2026-12-07T09:00:00.412Z',
+  ended_at: null,
 };
 
 const content = {
   waits_for: [],
   reply_to: [],
-  ...{ html: '<p>Hello {{ name }}</p>', text: null, preheader: null, missing: 'strict' },
+  html: '<p>Hello {{ name }}</p>',
+  text: null,
+  preheader: null,
+  missing: 'strict',
   variables: [{ key: 'name', type: 'string', fallback_value: 'friend' }],
-  ...{ headers: {}, route: null, on_unknown: 'retry' },
+  headers: {},
+  route: null,
+  on_unknown: 'retry',
 };
 
 export const exampleCampaign = summary;
@@ -34,16 +55,26 @@ export const exampleCampaign = summary;
 export const exampleRecipient = {
   object: 'campaign_recipient' as const,
   email_id: 'em_01kb2m9c8e0g2j4m6p8r0000ax',
-  ...{ email: 'ada@example.org', name: 'Ada', status: 'bounced' as const },
+  email: 'ada@example.org',
+  name: 'Ada',
+  status: 'bounced' as const,
   smtp: { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user here' },
-  ...{ transport: 'ses', attempts: 1, reason: null, at: '2026-12-07T09:00:04.120Z' },
+  transport: 'ses',
+  attempts: 1,
+  reason: null,
+  at: '2026-12-07T09:00:04.120Z',
 };
 
 const path = `/v1/campaigns/${summary.id}`;
 const nobody = Object.fromEntries(Object.keys(counts).map((name) => [name, 0]));
 const draft = {
-  ...{ ...summary, ...content, status: 'draft', counts: nobody },
-  ...{ pace: null, eta: null, started_at: null },
+  ...summary,
+  ...content,
+  status: 'draft',
+  counts: nobody,
+  pace: null,
+  eta: null,
+  started_at: null,
 };
 const moved = (status: CampaignStatus) => ({ ...summary, status, pace: null, eta: null });
 
@@ -52,15 +83,21 @@ export const campaignExamples = {
     whole: {
       summary: 'With its content',
       value: {
-        ...{ name: summary.name, from: summary.from, subject: summary.subject, html: content.html },
-        ...{ variables: [{ key: 'name', type: 'string', fallback_value: 'friend' }], rate: '100/s' },
-        ...{ tags: summary.tags, scheduled_at: '2026-12-07T09:00:00Z' },
+        name: summary.name,
+        from: summary.from,
+        subject: summary.subject,
+        html: content.html,
+        variables: [{ key: 'name', type: 'string', fallback_value: 'friend' }],
+        rate: '100/s',
+        tags: summary.tags,
+        scheduled_at: '2026-12-07T09:00:00Z',
       },
     },
     template: {
       summary: 'From a template',
       value: {
-        ...{ name: 'Orders', from: summary.from },
+        name: 'Orders',
+        from: summary.from,
         template: { id: 'order-confirmation', variables: { order: { number: 1234, items: [] } } },
       },
     },
@@ -103,14 +140,12 @@ export const campaignExamples = {
     uploaded: {
       summary: 'One line had an error',
       value: {
-        ...{
-          object: 'campaign_recipients',
-          received: 50_003,
-          added: 50_000,
-          duplicates: 2,
-          invalid: 1,
-          complete: true,
-        },
+        object: 'campaign_recipients',
+        received: 50_003,
+        added: 50_000,
+        duplicates: 2,
+        invalid: 1,
+        complete: true,
         errors: [{ line: 1_204, message: '/email: is not an address: expected local-part@domain' }],
         missing_variables: [],
       },

@@ -5,8 +5,12 @@ const payload = { $ref: '#/components/schemas/EventPayload' };
 const { object: _object, id, cursor: _cursor, ...told } = eventExample;
 
 const header = (name: string, description: string, example: string) => ({
-  ...{ in: 'header' as const, name, required: true, description },
-  ...{ schema: { type: 'string' as const }, example },
+  in: 'header' as const,
+  name,
+  required: true,
+  description,
+  schema: { type: 'string' as const },
+  example,
 });
 
 export const eventWebhooks = {

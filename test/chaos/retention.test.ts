@@ -12,7 +12,7 @@ async function htmlOf(api: ApiClient, id: string): Promise<string | null> {
   return html;
 }
 
-it('content and record of an email that ended go, mail that waits stays, and nothing but events is left in Redis', async () => {
+it('content and record of an email that ended go, mail that waits stays, and nothing but events and what workers know of each other is left in Redis', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const env = { REDIS_URL: server.url, RETENTION_CONTENT: '0s', RETENTION_RECORDS: '4s' };
@@ -45,7 +45,7 @@ it('content and record of an email that ended go, mail that waits stays, and not
   await api('POST', `/v1/emails/${waiting}/cancel`);
   await until('the last one to go', async () => (await api('GET', `/v1/emails/${waiting}`)).status === 404);
   const left = (await redis.keys('*')).filter((key) => !key.startsWith('pr:{0}:q:')).sort();
-  expect(left.filter((key) => !/^pr:\{0\}:(?:outbox|bell|allotments:.*)$/.test(key))).toEqual([]);
+  expect(left.filter((key) => !/^pr:\{0\}:(?:outbox|bell|routings|allotments:.*)$/.test(key))).toEqual([]);
   expect(postrider.output()).toMatch(/retention/);
 });
 

@@ -16,6 +16,7 @@ import type { Content } from './domain/email.ts';
 import { lanes } from './domain/lane.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { makeComposer } from './outbound/compose.ts';
+import { attempt } from './pipeline/attempt.ts';
 import { callOff } from './pipeline/call-off.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { enqueueDue } from './pipeline/enqueue-due.ts';
@@ -56,17 +57,25 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const composing: typeof compose = (email, content, files) =>
     compose(email, content, files, unsubscribeUrlOf(email, links));
   const sendDeps = {
-    missingFile: (content: Content) => missingFileOf(content, config.MAX_ATTACHMENT_BYTES),
-    gatherFiles: gatherFiles.bind(null, { emails }),
     suppress: suppressing,
     compose: composing,
     dispatch: dispatching,
-    explainExpiry: explainExpiry.bind(null, { ...fleet, now }),
     settle: settling,
     callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settleDeps) }),
   };
+  const handedOver = unsaved.emails;
+  const attemptDeps = {
+    emails,
+    missingFile: (content: Content) => missingFileOf(content, config.MAX_ATTACHMENT_BYTES),
+    gatherFiles: gatherFiles.bind(null, { emails }),
+    compose: composing,
+    dispatch: dispatching,
+    explainExpiry: explainExpiry.bind(null, { ...fleet, now }),
+    handedOver,
+    now,
+  };
   const own = { due, campaigns: store.campaigns, findPermits: findPermits.bind(null, { ...fleet, now }) };
-  const deliverDeps = { emails, ...own, ...sendDeps, handedOver: unsaved.emails, stopping, onTrouble, newId, now };
+  const deliverDeps = { emails, ...own, ...sendDeps, handedOver, stopping, onTrouble, newId, now };
   const probeDeps = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
   const maintainDeps = { ...fleet, memory: makeMemory(), nudge, ...probeDeps, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
@@ -79,7 +88,9 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const inHand = makeSemaphore(config.WORKER_CONCURRENCY);
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);
     const queue = deliverQueues[lane];
-    const stage = deliver.bind(null, { ...deliverDeps, fetchFile: fetching[lane], lane, inHand, room, queue });
+    const attempting = attempt.bind(null, { ...attemptDeps, room });
+    const ofLane = { attempt: attempting, fetchFile: fetching[lane], lane, inHand, queue };
+    const stage = deliver.bind(null, { ...deliverDeps, ...ofLane });
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }

@@ -87,3 +87,9 @@ export function nextDue({ recipients }: { readonly recipients: readonly Recipien
   const due = recipients.map((recipient) => recipient.nextAttemptAt).filter((at) => at !== null);
   return due.length === 0 ? null : Math.min(...due);
 }
+
+/** The addresses of an attempt at these recipients, each once, and the fewest attempts that one of them had. */
+export function askedFor(recipients: readonly Recipient[]): { to: string[]; attempts: number } {
+  const to = [...new Set(recipients.map(({ address }) => address))];
+  return { to, attempts: Math.min(...recipients.map((recipient) => recipient.attempts)) };
+}

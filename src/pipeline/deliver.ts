@@ -1,31 +1,19 @@
-/** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. Files that are missing are fetched elsewhere. */
+/** deliver: the emails of a job. Load, attempt each, settle. Files that are missing are fetched elsewhere. */
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import type { MissingFile } from '../domain/attachment.ts';
-import {
-  type Content,
-  type EmailInHand,
-  type EmailState,
-  type Files,
-  type HandOver,
-  isHandedOver,
-  isHeavy,
-  leastBytesOf,
-  type StoredEmail,
-  type Unreadable,
-  unreadable,
-} from '../domain/email.ts';
+import { type EmailInHand, type EmailState, type HandOver, isHandedOver, type StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import { type Answer, done, type SettledOutcome, unmade } from '../domain/outcome.ts';
-import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
-import { isSandbox, nextGroup, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
+import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
+import { askedFor, nextDue } from '../domain/recipient.ts';
+import { isSandbox, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
-import type { Dispatched, Outgoing } from './dispatch.ts';
+import type { Attempted } from './attempt.ts';
 
 type Deps = {
-  emails: Pick<Emails, 'loadAll' | 'content' | 'claimHandOver'>;
+  emails: Pick<Emails, 'loadAll'>;
   due: Pick<Due, 'mark'>;
   campaigns: Pick<Campaigns, 'stopped'>;
   queue: Pick<DeliverQueue, 'isLive'>;
@@ -34,21 +22,13 @@ type Deps = {
   inHand: Pick<Semaphore, 'take'>;
   /** Ids of emails that were handed over and whose answer is not stored yet. */
   handedOver: Set<string>;
-  /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
-  room: Pick<Semaphore, 'take'>;
-  /** The first file that is still to be fetched; null when all are there. */
-  missingFile(content: Content): MissingFile | null;
-  gatherFiles(content: Content): Promise<Files>;
+  attempt(job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted>;
   /** Has a file fetched outside the jobs: the email comes again by itself. */
   fetchFile(email: StoredEmail, missing: MissingFile): Promise<void>;
   /** Finds the permits of emails. @returns voids what an email has not used of them */
   findPermits(ids: readonly string[]): Promise<(id: string) => Promise<void>>;
   /** For each email its suppressed recipients, as an outcome; null when there are none. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
-  compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
-  dispatch(outgoing: Outgoing): Promise<Dispatched>;
-  /** Why an expired email was not sent in time; null when that is not known. */
-  explainExpiry(email: StoredEmail, missing: MissingFile | null): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<unknown>;
   /** Ends an email whose campaign is canceled. False when it is to be looked at again. */
   callOff(emailId: string): Promise<boolean>;
@@ -150,7 +130,7 @@ async function deliverOne(
   if (stop?.kind === 'canceled') return (await deps.callOff(id)) ? null : deps.now() + leaveAloneMs;
   const attemptId = deps.newId('at');
   // Its other recipients stay due: settling the suppressed ones brings the email again for them.
-  return conclude(deps, email, suppressed ?? (await attempt(deps, job, email, attemptId)), attemptId);
+  return conclude(deps, email, suppressed ?? (await deps.attempt(job, email, attemptId)), attemptId);
 }
 
 /** A hand-over stands: another job works on the email, or nobody knows what came of it. */
@@ -183,23 +163,6 @@ async function inOtherHandsUntil({ queue, now }: Deps, job: DeliverJob, handOver
   return isOurs || !(await queue.isLive(handOver.job)) ? null : now() + leaveAloneMs;
 }
 
-type Attempted = Dispatched | MissingFile;
-
-/** A wait for room ends after this and starts again, so that an email that expires meanwhile is noticed. */
-const roomWaitMs = 30_000;
-
-/** Loads a heavy email only while there is room for it in memory. Until then only the weight of its content is known. */
-async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted> {
-  if (!isHeavy(email.content)) return tryNow(deps, job, email, attemptId);
-  const release = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);
-  if (release === null) return { kind: 'withheld' };
-  try {
-    return await tryNow(deps, job, email, attemptId);
-  } finally {
-    release();
-  }
-}
-
 /** The outcome of a hand-over that no worker has in hand. Only the sandbox still answers, as it needs no process. */
 function outcomeOf(handOver: HandOver, state: EmailState): SettledOutcome {
   if (handOver.transport === sandboxTransport) {
@@ -208,73 +171,6 @@ function outcomeOf(handOver: HandOver, state: EmailState): SettledOutcome {
     return sandboxAnswer(to, attempts).answer;
   }
   const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
-  return { kind: 'unknown', transport: handOver.transport, detail, refused: [], ...forSome(handOver) };
-}
-
-type Group = ReturnType<typeof nextGroup> & Pick<HandOver, 'to'>;
-
-/** Whom the next attempt is for, with their addresses where others are pending as well. */
-function groupOf({ recipients }: EmailState, now: number): Group {
-  const pending = recipients.filter(({ status }) => isPending(status));
-  const group = nextGroup(pending, now);
-  return group.recipients.length === pending.length ? group : { ...group, to: askedFor(group.recipients).to };
-}
-
-function forSome({ to }: { readonly to?: HandOver['to'] | undefined }): Pick<HandOver, 'to'> {
-  return to === undefined ? {} : { to };
-}
-
-function askedFor(recipients: readonly Recipient[]): { to: string[]; attempts: number } {
-  const to = [...new Set(recipients.map(({ address }) => address))];
-  return { to, attempts: Math.min(...recipients.map((recipient) => recipient.attempts)) };
-}
-
-async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted> {
-  const { state } = email;
-  const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
-  const content = isHeavy(email.content) ? await deps.emails.content(email.facts.id) : email.content;
-  // Before a transport is asked: an email that cannot be sent yet must not be ahead of others in the line for its rate.
-  const missing = content === null || content === unreadable ? null : deps.missingFile(content);
-  if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email, missing) };
-  if (missing !== null) return missing;
-  const group = groupOf(state, deps.now());
-  const asked = askedFor(group.recipients);
-  let made: ReturnType<Outgoing['message']> | undefined;
-  const dispatched = await deps.dispatch({
-    email,
-    isSandbox: group.isSandbox,
-    to: asked.to,
-    leastBytes: content === null || content === unreadable ? 0 : leastBytesOf(content),
-    message(transport) {
-      made ??= makeMessage(deps, email, content, asked, transport);
-      return made;
-    },
-    // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
-    async claim(transport, to = group.to) {
-      if (isOver()) return false;
-      const handOver = { at: deps.now(), transport, attemptId, job: job.id, ...forSome({ to }) };
-      const isOurs = await deps.emails.claimHandOver(email, handOver);
-      if (isOurs) deps.handedOver.add(email.facts.id);
-      return isOurs;
-    },
-  });
-  const { kind } = dispatched;
-  if (group.to === undefined || kind === 'withheld' || kind === 'parked' || kind === 'kept') return dispatched;
-  return { to: group.to, ...dispatched };
-}
-
-async function makeMessage(
-  deps: Deps,
-  email: StoredEmail,
-  content: Content | Unreadable | null,
-  { to, attempts }: ReturnType<typeof askedFor>,
-  transport: string,
-): ReturnType<Outgoing['message']> {
-  const { facts } = email;
-  if (content === null) return unmade(transport, 'its content is gone');
-  if (content === unreadable) return unmade(transport, 'its content cannot be read');
-  const files = await deps.gatherFiles(content);
-  const raw = await deps.compose(email, content, files).catch((error: Error) => error);
-  if (raw instanceof Error) return unmade(transport, `it could not be composed: ${raw.message}`);
-  return { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
+  const { transport, to } = handOver;
+  return { kind: 'unknown', transport, detail, refused: [], ...(to === undefined ? {} : { to }) };
 }

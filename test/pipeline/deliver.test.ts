@@ -6,6 +6,7 @@ import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 import { acceptEmail, type Content, type StoredEmail, shownRecipients } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { done } from '../../src/domain/outcome.ts';
+import { attempt } from '../../src/pipeline/attempt.ts';
 import { deliver } from '../../src/pipeline/deliver.ts';
 import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -38,7 +39,7 @@ function run(
   emails: readonly string[],
   dispatch: (parcel: Outgoing) => Promise<Dispatched>,
   seen: { settled: Map<string, unknown>; troubles: string[] } = { settled: new Map(), troubles: [] },
-  more: Partial<Parameters<typeof deliver>[0]> = {},
+  more: Partial<Parameters<typeof deliver>[0] & Parameters<typeof attempt>[0]> = {},
 ) {
   const nothing = async () => null;
   const deps = {
@@ -61,8 +62,9 @@ function run(
     settle: async ({ facts }: StoredEmail, outcome: unknown) => void seen.settled.set(facts.id, outcome),
     callOff: async () => true,
     now: Date.now,
-  } as const;
-  return deliver({ ...deps, ...more }, { id: 'jb_1', emails: [...emails] });
+    ...more,
+  };
+  return deliver({ ...deps, attempt: attempt.bind(null, deps) }, { id: 'jb_1', emails: [...emails] });
 }
 
 it('an email that comes again is marked while another email of its job hangs', async () => {

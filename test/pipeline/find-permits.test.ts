@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeSuppression } from '../../src/domain/suppression.ts';
+import { attempt } from '../../src/pipeline/attempt.ts';
 import { callOff } from '../../src/pipeline/call-off.ts';
 import { deliver } from '../../src/pipeline/deliver.ts';
 import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
@@ -67,7 +68,7 @@ async function work(dispatch: (outgoing: Outgoing) => Promise<Dispatched>, now: 
       throw error;
     },
   };
-  if (ids.length > 0) await deliver(deps, { id: newId('jb'), emails: ids });
+  if (ids.length > 0) await deliver({ ...deps, attempt: attempt.bind(null, deps) }, { id: newId('jb'), emails: ids });
 }
 
 const sentByOther = async (): Promise<Dispatched> => ({ kind: 'answered', transport: 'two', replies: [] });

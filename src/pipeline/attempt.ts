@@ -16,6 +16,7 @@ import {
 import { unmade } from '../domain/outcome.ts';
 import { askedFor, isPending } from '../domain/recipient.ts';
 import { nextGroup } from '../domain/sandbox.ts';
+import type { Outline } from '../outbound/transport.ts';
 import type { DeliverJob } from '../queue/deliver-queue.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Dispatched, Outgoing } from './dispatch.ts';
@@ -32,7 +33,7 @@ type Deps = {
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   dispatch(outgoing: Outgoing): Promise<Dispatched>;
   /** Why an expired email was not sent in time; null when that is not known. */
-  explainExpiry(email: StoredEmail, missing: MissingFile | null): Promise<string | null>;
+  explainExpiry(outline: Outline, missing: MissingFile | null): Promise<string | null>;
   now(): number;
 };
 
@@ -68,16 +69,16 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
   const content = isHeavy(email.content) ? await deps.emails.content(email.facts.id) : email.content;
   // Before a transport is asked: an email that cannot be sent yet must not be ahead of others in the line for its rate.
   const missing = content === null || content === unreadable ? null : deps.missingFile(content);
-  if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email, missing) };
-  if (missing !== null) return missing;
   const group = groupOf(state, deps.now());
   const asked = askedFor(group.recipients);
+  const leastBytes = content === null || content === unreadable ? 0 : leastBytesOf(content);
+  const outline = { email, to: asked.to, leastBytes };
+  if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(outline, missing) };
+  if (missing !== null) return missing;
   let made: ReturnType<Outgoing['message']> | undefined;
   const dispatched = await deps.dispatch({
-    email,
+    ...outline,
     isSandbox: group.isSandbox,
-    to: asked.to,
-    leastBytes: content === null || content === unreadable ? 0 : leastBytesOf(content),
     message(transport) {
       made ??= makeMessage(deps, email, content, asked, transport);
       return made;

@@ -1,10 +1,13 @@
-/** explain-expiry: says why an expired email was not sent in time: the file it waited for, or what kept the first transport of its route from taking it. */
+/**
+ * explain-expiry: says why an expired email was not sent in time: the file it waited for, or what kept the first transport of its route that
+ * can take such a message from taking it.
+ */
 import { hostOf, type MissingFile } from '../domain/attachment.ts';
-import type { StoredEmail } from '../domain/email.ts';
 import type { Rate } from '../domain/rate.ts';
 import { freshState, standingOf } from '../domain/standing.ts';
 import { routeFor } from '../domain/transport-plan.ts';
 import { pacedRates } from '../domain/transport-state.ts';
+import type { Outline } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Budgets } from '../store/budgets.ts';
 import type { TransportStates } from '../store/transport-states.ts';
@@ -17,11 +20,8 @@ type Deps = {
 };
 
 /** @returns null when a transport could have taken it: then the email waited for a worker, or for its own time; or when a reason is stored already */
-export async function explainExpiry(
-  deps: Deps,
-  { facts, state }: StoredEmail,
-  missing: MissingFile | null,
-): Promise<string | null> {
+export async function explainExpiry(deps: Deps, outline: Outline, missing: MissingFile | null): Promise<string | null> {
+  const { facts, state } = outline.email;
   // A file that was asked for in vain says so already. The host alone: the rest of a URL may be secret.
   if (missing !== null)
     return state.recipients.some(({ reason }) => reason !== null)
@@ -33,10 +33,13 @@ export async function explainExpiry(
   let first: string | null = null;
   for (const name of names) {
     const settings = plan.transports[name];
-    const pool = deps.transports.get(name)?.pool;
-    if (settings === undefined || pool === undefined) continue;
+    const transport = deps.transports.get(name);
+    if (settings === undefined || transport === null) continue;
+    const { pool } = transport;
     const state = states.get(name) ?? freshState;
     const standing = standingOf(name, state, pool);
+    // As in admit: the email did not wait for one that was known not to take it.
+    if (standing.kind !== 'paused' && transport.foresee(outline) !== null) continue;
     if (standing.kind === 'open' || (standing.kind === 'stuck' && !pool.isHanging))
       return whyFull(deps, name, pacedRates(settings, state, deps.now()).rates);
     first ??= standing.why;

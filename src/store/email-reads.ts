@@ -105,7 +105,7 @@ export function openEmailReads(redis: Redis) {
         const hasMore = ids.length > limit;
         const within = isTowardsNewer ? ids.slice(-limit) : ids.slice(0, limit);
         const found = await Promise.all(within.map((id) => readFields(redis, id)));
-        const emails = found.filter((email) => email !== null && hasStatusOf(query, email)) as StoredEmail[];
+        const emails = found.filter((email) => email !== null).filter((email) => hasStatusOf(query, email));
         const farthest = within.at(isTowardsNewer ? 0 : -1);
         if (emails.length > 0 || !hasMore || farthest === undefined) return { emails, hasMore };
         cursor = { side: isTowardsNewer ? 'newer' : 'older', id: farthest };

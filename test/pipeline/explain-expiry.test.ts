@@ -5,7 +5,9 @@ import type { MissingFile } from '../../src/domain/attachment.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { explainExpiry } from '../../src/pipeline/explain-expiry.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
+import { openEmails } from '../../src/store/emails.ts';
 import { emailRequest } from '../support/requests.ts';
+import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, newId, openTestWorker, planTo } from '../support/worker.ts';
 
@@ -45,7 +47,8 @@ async function blamedWith(
   const { transports } = worker;
   const recipients = state.recipients.map((one) => ({ ...one, reason }));
   const deps = { transports, states: states(), budgets: budgets(), now: Date.now };
-  return explainExpiry(deps, { facts, state: { ...state, recipients }, version: 1, handOver: null }, missing);
+  const email = { facts, state: { ...state, recipients }, version: 1, handOver: null };
+  return explainExpiry(deps, { email, to: ['b@x.co'], leastBytes: 1 }, missing);
 }
 
 it.each<[string | null, string[], () => Promise<unknown>]>([
@@ -76,4 +79,17 @@ it('an email whose file is still missing waited for that, unless it says already
   await states().pause('one', 'k', Date.now());
   expect(await blamedWith(file, null, 'one')).toBe('it waited for a file from files.example');
   expect(await blamedWith(file, 'attachment a: answered 404', 'one')).toBeNull();
+});
+
+it('the reason does not name a transport in service that cannot take such a message', async () => {
+  await using smtp = await openScriptedSmtp();
+  const servers = { one: { port: smtp.port }, two: { port: smtp.port } };
+  await using worker = openTestWorker(redis, planTo(servers, { default: failover('one', 'two') }));
+  await states().pause('two', 'k', Date.now());
+  await worker.tend();
+  expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
+  const email = await openEmails(redis).load((await worker.send({ bcc: 'mü@x.co' })).id);
+  const deps = { transports: worker.transports, states: states(), budgets: budgets(), now: Date.now };
+  const why = (to: string) => email && explainExpiry(deps, { email, to: [to], leastBytes: 1 }, null);
+  expect([await why('b@x.co'), await why('mü@x.co')]).toEqual([null, 'transport two is paused']);
 });

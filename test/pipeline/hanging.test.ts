@@ -76,7 +76,7 @@ it('mail without another transport waits for the hanging one, and its expiry nam
   expect((await worker.sendAt(Date.now() + 3_601_000)).outcome).toEqual({ kind: 'withheld' });
   const [email] = await openEmails(redis).loadAll([id], () => {});
   const asked = { transports: worker.transports, states: states(), budgets: openBudgets(redis), now: Date.now };
-  expect(await explainExpiry(asked, email as StoredEmail, null)).toBe(
+  expect(await explainExpiry(asked, { email: email as StoredEmail, to: ['b@x.co'], leastBytes: 1 }, null)).toBe(
     'transport one accepts messages but does not answer',
   );
 });

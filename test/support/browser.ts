@@ -31,6 +31,8 @@ export async function openBrowser(context: TestContext): Promise<Browser> {
   }
   return chromium.launch({
     executablePath,
+    // Without a locale it gives no file a name beyond ASCII.
+    env: { ...process.env, LC_ALL: 'C.UTF-8' },
     args: [
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
       ...['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],

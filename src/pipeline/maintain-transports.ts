@@ -44,8 +44,8 @@ type Memory = {
   readonly refusals: WeakMap<Transport, number>;
   /** The connections that this worker was last allotted of each. */
   readonly shares: Map<string, number>;
-  /** How many emails were released last as the trial of each, while it stays open. */
-  readonly candidates: Map<string, number>;
+  /** How many emails were released last as the trial of each, and when, while it stays open. */
+  readonly candidates: Map<string, { readonly max: number; readonly at: number }>;
 };
 
 export function makeMemory(): Memory {
@@ -175,15 +175,17 @@ const mostCandidates = 256;
 /**
  * One email is released as the trial; the others wait for its outcome. If none is parked for this transport, one is released for each
  * transport that it can stand in for: mail is parked for the first transport of its route, which may be out of service for days. A trial that
- * is still open at the next look was not made: the email cannot go over this transport. Then twice as many are released, as the same ones may
- * come first again.
+ * is still open a second later was not made: the email cannot go over this transport. Then twice as many are released, as the same ones may
+ * come first again. Not sooner: each of them nudges when it is parked again, and they would go round without a pause.
  */
 async function releaseTrial(deps: Deps, name: string, rates: readonly Rate[], now: number): Promise<void> {
   const { transports, budgets, memory } = deps;
-  const max = Math.min(2 * (memory.candidates.get(name) ?? 0.5), mostCandidates);
+  const last = memory.candidates.get(name);
+  if (last !== undefined && Math.abs(now - last.at) < lookEveryMs) return;
+  const max = last === undefined ? 1 : Math.min(2 * last.max, mostCandidates);
   const release = async (from: string, tokensOf: readonly Rate[]) => {
     const { released, left } = await budgets.release(from, tokensOf, { max }, now);
-    if (released > 0) memory.candidates.set(name, max);
+    if (released > 0) memory.candidates.set(name, { max, at: now });
     return released + left > 0;
   };
   if (await release(name, rates)) return;

@@ -103,8 +103,8 @@ describe('a transport that messages met, while all mail that could try it is par
     await worker.tend(later);
     expect(await letGo(later)).toEqual(all);
     await park('one', ...all);
-    await worker.tend(later);
-    expect(await letGo(later)).toEqual(all.slice(0, 4));
+    await worker.tend(later + 1_000);
+    expect(await letGo(later + 1_000)).toEqual(all.slice(0, 4));
   });
 
   it('is tried by others as well, more each time, while those that come first cannot go over it', async () => {
@@ -113,10 +113,12 @@ describe('a transport that messages met, while all mail that could try it is par
     const all = Array.from('abcdefghijkl');
     await park('one', ...all);
     await logIn();
+    let now = Date.now();
     const letGoThisTime = async () => {
-      await worker.tend();
-      const ids = await letGoOf(...all);
+      await worker.tend(now);
+      const ids = (await letGo(now)).filter((id) => all.includes(id));
       await park('one', ...all);
+      now += 1_000;
       return ids.join('');
     };
     expect([await letGoThisTime(), await letGoThisTime(), await letGoThisTime()]).toEqual(['a', 'ab', 'abcd']);
@@ -124,6 +126,25 @@ describe('a transport that messages met, while all mail that could try it is par
     expect(await letGoThisTime()).toBe('');
     await states().giveTrialBack('two', Date.now());
     expect(await letGoThisTime()).toBe('a');
+  });
+
+  it('is tried by others a second later, however soon those that cannot go over it are parked again', async () => {
+    await using worker = openTestWorker(redis, plan());
+    await meet();
+    const all = Array.from('abcdefghijkl');
+    await park('one', ...all);
+    await logIn();
+    const start = Date.now();
+    // Each email that is parked ends the wait between two rounds.
+    const letGoAfter = async (ms: number) => {
+      await worker.tend(start + ms);
+      const ids = (await letGo(start + ms)).filter((id) => all.includes(id));
+      await park('one', ...all);
+      return ids.join('');
+    };
+    expect(await letGoAfter(0)).toBe('a');
+    expect([await letGoAfter(50), await letGoAfter(100), await letGoAfter(950)]).toEqual(['', '', '']);
+    expect([await letGoAfter(1_000), await letGoAfter(1_050), await letGoAfter(2_000)]).toEqual(['ab', '', 'abcd']);
   });
 
   it('is tried by one of them, though no worker looked at it for long before its login went well', async () => {

@@ -24,7 +24,9 @@ export async function* watch(api: Api, id: string): AsyncGenerator<Said> {
   for (; ; await pause(lookEveryMs)) {
     const seen: CampaignSeen = yield* patiently(() => look(api, id));
     if (seen.status === 'draft') return yield notSent(id);
-    const line = progressOf(seen, ownNow(), isTerminal ? process.stdout.columns : undefined);
+    // Some terminals say that they have no columns.
+    const columns = (isTerminal && process.stdout.columns) || undefined;
+    const line = progressOf(seen, ownNow(), columns);
     if (isTerminal) yield { text: `\r\u001b[K${line}` };
     else if (line !== told) yield { text: `${line}\n` };
     told = line;

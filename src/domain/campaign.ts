@@ -33,7 +33,7 @@ export type CampaignHead = {
   readonly template: TemplateUse | null;
   /** The subject as Liquid source. */
   readonly subject: string;
-  /** Fields that were not given but taken from the template, or the name from the subject: another template replaces them. Left out for none. */
+  /** Fields that were not given: they were taken from the template, or the name from the subject. Another template replaces them. */
   readonly taken?: readonly TakenField[];
   /** How often it was changed as a draft, so that no two versions of a head are equal. Left out while it is 0. */
   readonly revision?: number;

@@ -1,6 +1,6 @@
 /** The bodies of `/v1/campaigns`: all rules in one place, so that all faults are named at once, and how a request becomes a campaign. */
 import { z } from 'zod';
-import type { CampaignContent, CampaignHead, TakenField } from './campaign.ts';
+import { type CampaignContent, type CampaignHead, type TakenField, takenFields } from './campaign.ts';
 import { onUnknownPolicies } from './email.ts';
 import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
@@ -241,8 +241,6 @@ function contentOf(request: CampaignRequest | CampaignChanges, template: DraftTe
   const own = request.subject === undefined ? {} : { subject: request.subject };
   return { ...template.content, ...own, ...(defaults === undefined ? {} : { defaults }) };
 }
-
-const takenFields = ['name', 'from', 'reply_to', 'subject'] as const satisfies readonly TakenField[];
 
 const partNames = ['html', 'text', 'preheader', 'missing', 'variables'] as const;
 

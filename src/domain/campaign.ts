@@ -39,7 +39,8 @@ export type CampaignHead = {
   readonly revision?: number;
 };
 
-export type TakenField = 'name' | 'from' | 'reply_to' | 'subject';
+export const takenFields = ['name', 'from', 'reply_to', 'subject'] as const;
+export type TakenField = (typeof takenFields)[number];
 
 /** The Liquid sources of each recipient's letter: a copy, so later changes of the template do not reach it. */
 export type CampaignContent = TemplateContent;

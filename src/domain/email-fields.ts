@@ -195,19 +195,24 @@ const attachment = nullLeavesOut(attachmentFields)
 
 const maxAttachments = 100;
 
+/** A rule for a list: no two items have the same value in this field, where they have one. */
+function eachOnce<Field extends string>(field: Field, item: string) {
+  return (list: readonly { readonly [name in Field]?: string | undefined }[], context: z.RefinementCtx): void => {
+    const seen = new Set<string>();
+    for (const [index, { [field]: value }] of list.entries()) {
+      if (value === undefined) continue;
+      if (seen.has(value))
+        context.addIssue({ code: 'custom', path: [index, field], message: `is used by an earlier ${item}` });
+      seen.add(value);
+    }
+  };
+}
+
 /** Two files under one id would leave open which of them the html shows (RFC 2392). */
 export const attachments = z
   .array(attachment)
   .max(maxAttachments, { abort: true })
-  .superRefine((files, context) => {
-    const seen = new Set<string>();
-    for (const [index, { content_id }] of files.entries()) {
-      if (content_id === undefined) continue;
-      if (seen.has(content_id))
-        context.addIssue({ code: 'custom', path: [index, 'content_id'], message: 'is used by an earlier attachment' });
-      seen.add(content_id);
-    }
-  });
+  .superRefine(eachOnce('content_id', 'attachment'));
 
 /** The filename at the end of a URL; null when there is none, or it cannot be written in a header. */
 function lastPart(url: string | undefined): string | null {
@@ -241,17 +246,7 @@ export const tag = z
   .meta({ id: 'Tag', description: 'A label.' });
 
 /** Events hold tags by name, and filters match one value for each name. */
-export const tags = z
-  .array(tag)
-  .max(maxTags, { abort: true })
-  .superRefine((list, context) => {
-    const seen = new Set<string>();
-    for (const [index, { name }] of list.entries()) {
-      if (seen.has(name))
-        context.addIssue({ code: 'custom', path: [index, 'name'], message: 'is used by an earlier tag' });
-      seen.add(name);
-    }
-  });
+export const tags = z.array(tag).max(maxTags, { abort: true }).superRefine(eachOnce('name', 'tag'));
 
 /** Bytes of metadata as JSON. They are stored with the email and sent with each of its events. */
 const maxMetadataBytes = 4_096;

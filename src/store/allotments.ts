@@ -29,8 +29,9 @@ const keptMs = 900_000;
 /**
  * KEYS allotments; ARGV worker now limit wanted open busy waiting hanging. Stored for each worker: `at open busy waiting wanted granted held
  * hanging spared`. `spared` is 1 once its silence began anew, until it reports: a dead worker is not spared again and again where the only
- * other one reports seldom. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open connections, and its
- * last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is lowered, it only shrinks.
+ * other one reports seldom. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open
+ * connections, and its last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is
+ * lowered, it only shrinks.
  *
  * Each worker gets what it wants, at least one connection, in equal shares. Connections that no worker wants are spread, so that mail of an
  * idle worker need not wait for its next report. A rest too small for all goes first to workers that would otherwise close a connection, then

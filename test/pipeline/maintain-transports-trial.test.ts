@@ -6,7 +6,7 @@ import { openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { useTestRedis } from '../support/use-redis.ts';
-import { failover, fleetOf, openTestWorker, planTo } from '../support/worker.ts';
+import { failover, fleetOf, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
 let redis: Redis;
 useTestRedis((server) => {
@@ -28,6 +28,13 @@ describe('a transport that messages met, while all mail that could try it is par
   const rates = [{ count: 5, windowMs: 3_600_000 }];
   const logIn = () => states().success('two', 'probe', event());
   const letGoOf = async (...ids: string[]) => (await letGo()).filter((id) => ids.includes(id));
+  /** Which of them a round lets go. All are parked again after it. */
+  const letGoAt = async (worker: TestWorker, at: number, all: readonly string[]) => {
+    await worker.tend(at);
+    const ids = (await letGo(at)).filter((id) => all.includes(id));
+    await park('one', ...all);
+    return ids.join('');
+  };
   /** The other transport is paused, and the next probe of this one is due in five seconds. */
   const meet = async () => {
     await states().pause('one', 'k', Date.now());
@@ -115,11 +122,9 @@ describe('a transport that messages met, while all mail that could try it is par
     await logIn();
     let now = Date.now();
     const letGoThisTime = async () => {
-      await worker.tend(now);
-      const ids = (await letGo(now)).filter((id) => all.includes(id));
-      await park('one', ...all);
+      const ids = await letGoAt(worker, now, all);
       now += 1_000;
-      return ids.join('');
+      return ids;
     };
     expect([await letGoThisTime(), await letGoThisTime(), await letGoThisTime()]).toEqual(['a', 'ab', 'abcd']);
     await states().takeTrial('two', Date.now());
@@ -136,12 +141,7 @@ describe('a transport that messages met, while all mail that could try it is par
     await logIn();
     const start = Date.now();
     // Each email that is parked ends the wait between two rounds.
-    const letGoAfter = async (ms: number) => {
-      await worker.tend(start + ms);
-      const ids = (await letGo(start + ms)).filter((id) => all.includes(id));
-      await park('one', ...all);
-      return ids.join('');
-    };
+    const letGoAfter = (ms: number) => letGoAt(worker, start + ms, all);
     expect(await letGoAfter(0)).toBe('a');
     expect([await letGoAfter(50), await letGoAfter(100), await letGoAfter(950)]).toEqual(['', '', '']);
     expect([await letGoAfter(1_000), await letGoAfter(1_050), await letGoAfter(2_000)]).toEqual(['ab', '', 'abcd']);

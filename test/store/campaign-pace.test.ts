@@ -1,6 +1,6 @@
 /** The pace of a campaign: what was settled lately, also where that is little, and only while it is measured. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { etaOf, sliceSize } from '../../src/domain/campaign.ts';
 import { explainCampaign } from '../../src/domain/explain-campaign.ts';
 import type { Rate } from '../../src/domain/rate.ts';
@@ -9,15 +9,12 @@ import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis((server) => {
+  redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 let takes = 0;
 /** A worker looks at the campaign. */

@@ -56,8 +56,7 @@ const troubleWaitMs = 5_000;
 const damagedWaitMs = 60_000;
 
 export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
-  const signal = AbortSignal.any([deps.stopping, AbortSignal.timeout(placeWaitMs)]);
-  const release = await deps.inHand.take(signal, job.emails.length);
+  const release = await deps.inHand.take(deps.stopping, job.emails.length, placeWaitMs);
   if (release === null) return { again: deps.now() };
   try {
     const [loaded, voidPermits] = await Promise.all([loadAll(deps, job), deps.findPermits(job.emails)]);

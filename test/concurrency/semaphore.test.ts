@@ -1,5 +1,5 @@
 /** Places: so much at once, in the order of coming, and what leaves the queue leaves no gap. */
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 
 const patient = () => new AbortController().signal;
@@ -49,4 +49,21 @@ it('a caller that gives up lets in those after it', async () => {
   await Promise.all([heavy, light]);
   expect(room.inside.toSorted()).toEqual(['a', 'heavy gave up', 'light']);
   expect(await makeSemaphore(1).take(AbortSignal.abort())).toBeNull();
+});
+
+it('a wait with a longest time ends by itself and lets in those after it; one that got its places keeps them', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const places = makeSemaphore(10);
+  const signal = patient();
+  const giveBack = await places.take(signal, 6, 2_000);
+  const heavy = places.take(signal, 8, 2_000);
+  const light = places.take(signal, 4);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(await heavy).toBeNull();
+  expect(await light).not.toBeNull();
+  const next = places.take(signal, 6, 2_000);
+  giveBack?.();
+  expect(await next).not.toBeNull();
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -9,6 +9,7 @@ import { type CreationDeps, createOnce, creationHeaders, type Made } from './cre
 import { refuseOtherIds } from './path-id.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App, Routes } from './server.ts';
+import { webhookConfig as config, findWebhook, webhookMissing } from './webhook-access.ts';
 import {
   changedWebhookView,
   missingWebhook,
@@ -17,7 +18,6 @@ import {
   webhookParams,
   webhookViewOf,
 } from './webhook-schemas.ts';
-import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.ts';
 
 type Deps = CreationDeps<'wh'> & {
   webhooks: Pick<Webhooks, 'get' | 'change'>;
@@ -72,7 +72,7 @@ function addChange(app: App, deps: Deps): void {
         before.push(was);
         return { webhook: changedWebhook(was, body) ?? tooMany() };
       });
-      if (webhook === null) refuseWebhook(id);
+      if (webhook === null) throw webhookMissing(id);
       const was = before.at(-1);
       // A disabled endpoint waits for nothing. After a move its old failures say nothing about the new URL.
       if (webhook.status === 'disabled') await deps.posts.drop(id);
@@ -164,7 +164,8 @@ async function rotate(deps: Deps, id: string, { secret: entropy, mark }: Made): 
     const note = String(turned.previousSecret?.until ?? now);
     return { webhook: turned, once: mark && { mark, note } };
   });
-  return String((webhook ?? refuseWebhook(id)).previousSecret?.until ?? now);
+  if (webhook === null) throw webhookMissing(id);
+  return String(webhook.previousSecret?.until ?? now);
 }
 
 function tooMany(): never {

@@ -11,8 +11,8 @@ import { deliveryExampleId } from './delivery-schemas.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
+import { webhookConfig as config, findWebhook } from './webhook-access.ts';
 import { webhookParams } from './webhook-schemas.ts';
-import { webhookConfig as config, findWebhook } from './webhooks.ts';
 
 type Deps = CreationDeps<'ch'> & {
   webhooks: Pick<Webhooks, 'get'>;

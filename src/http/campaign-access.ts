@@ -5,7 +5,7 @@ import { type ApiKey, permits } from '../domain/api-key.ts';
 import type { Campaign, CampaignHead, CampaignStatus } from '../domain/campaign.ts';
 import { campaignIdForm } from '../domain/id.ts';
 import type { Campaigns } from '../store/campaigns.ts';
-import type { Excess } from './email-access.ts';
+import { type Excess, excess } from './email-access.ts';
 import { exampleCampaign } from './openapi/campaign-examples.ts';
 import { ProblemError } from './problems.ts';
 
@@ -42,8 +42,4 @@ export function campaignExcessOf(key: ApiKey, head: Pick<CampaignHead, 'from'>):
   if (!permits({ ...key, lanes: null }, { domain, lane: 'bulk' }))
     return excess('invalid_from_address', '/from', `this key may not send from ${domain}`);
   return excess('restricted_api_key', '', 'this key may not use the lane bulk, in which campaigns go');
-}
-
-function excess(problem: Excess['problem'], pointer: string, message: string): Excess {
-  return { problem, faults: [{ pointer, code: 'forbidden', message }] };
 }

@@ -35,7 +35,7 @@ export async function findEmail<E extends StoredEmail>(
 ): Promise<E> {
   const email = emailIdForm.test(id) ? await read(id) : null;
   if (email === null || !permits(key, { domain: domainOf(email.facts.from.address), lane: email.facts.lane }))
-    throw new ProblemError('not_found', `There is no email ${id}`);
+    throw emailMissing(id);
   return email;
 }
 
@@ -60,8 +60,12 @@ export function templateFaults(faults: readonly TemplateFault[], pointer = ''): 
   return faults.map(({ path, code, message }) => ({ pointer: pointer + toPointer(path), code, message }));
 }
 
-function excess(problem: ProblemName, pointer: string, message: string): Excess {
+export function excess(problem: ProblemName, pointer: string, message: string): Excess {
   return { problem, faults: [{ pointer, code: 'forbidden', message }] };
+}
+
+export function emailMissing(id: string): ProblemError {
+  return new ProblemError('not_found', `There is no email ${id}`);
 }
 
 export function keyReused(): ProblemError {

@@ -9,7 +9,7 @@ import type { Changed } from '../pipeline/settle.ts';
 import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { beginOnce, creationHeaders } from './creations.ts';
-import { emailParams, findEmail, readClaim } from './email-access.ts';
+import { emailMissing, emailParams, findEmail, readClaim } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
 import { conflictExamples } from './openapi/problem-examples.ts';
 import { refuseOtherIds } from './path-id.ts';
@@ -110,7 +110,7 @@ function addRetry(app: App, deps: Deps): void {
 async function ask(deps: Deps, { id, key }: Target, change: Change, changeId?: string): Promise<Accepted> {
   const email = await findEmail(deps.emails.read, id, key);
   const changed = await deps.change(email, change, changeId);
-  if (changed.kind === 'gone') throw new ProblemError('not_found', `There is no email ${id}`);
+  if (changed.kind === 'gone') throw emailMissing(id);
   if (changed.kind === 'changed') return { object: 'email', id, status: statusOf(changed.decision.state) };
   const status = shownStatus(changed.email);
   const detail = `Email ${id} cannot be ${change.kind}: ${changed.refused}. Its status is ${status}.`;

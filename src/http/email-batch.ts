@@ -21,8 +21,8 @@ import {
   type Slot,
 } from './batch-slots.ts';
 import { takeRoom } from './bodies.ts';
-import { idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
+import { idempotencyHeader, keyReused, readClaim } from './idempotency.ts';
 import { acceptedBatchExamples, batchExamples } from './openapi/batch-examples.ts';
 import { ProblemError, problemAnswers, sentenceOf } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -125,7 +125,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const isStrict = request.headers['x-batch-validation'] === 'strict';
         const known = knownOf(body);
         const header = request.headers['idempotency-key'];
-        const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
+        const batchClaim = readClaim(header, { keyId: apiKey.id, route: 'POST /emails/batch', body, known });
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
         const { entries, bytes } = await readEntries({ schemas, yieldTurn }, body, { apiKey, known, maxIssues });
         const roomFor = (made: number) => takeRoom(request, bytes + made);

@@ -9,8 +9,9 @@ import type { Changed } from '../pipeline/settle.ts';
 import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { beginOnce, creationHeaders } from './creations.ts';
-import { emailMissing, emailParams, findEmail, readClaim } from './email-access.ts';
+import { emailMissing, emailParams, findEmail } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
+import { readClaim } from './idempotency.ts';
 import { conflictExamples } from './openapi/problem-examples.ts';
 import { refuseOtherIds } from './path-id.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
@@ -99,7 +100,11 @@ function addRetry(app: App, deps: Deps): void {
       'x-examples': { 409: conflictExamples.retry },
     },
     handler: ({ params: { id }, headers, apiKey }, reply) => {
-      const claim = readClaim(headers['idempotency-key'], apiKey.id, 'POST /emails/:id/retry', { id });
+      const claim = readClaim(headers['idempotency-key'], {
+        keyId: apiKey.id,
+        route: 'POST /emails/:id/retry',
+        body: { id },
+      });
       const target = { id, key: apiKey };
       return claim === null ? ask(deps, target, { kind: 'retried' }) : retryOnce(deps, target, claim, reply);
     },

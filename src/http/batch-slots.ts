@@ -1,11 +1,10 @@
 /** What becomes of each email of a batch: first judged by us, then accepted or refused by `accept`. Pure. */
 import type { ApiKey } from '../domain/api-key.ts';
 import type { BatchItem } from '../domain/batch.ts';
-import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { Accepted, Asked } from '../pipeline/accept.ts';
 import type { Rendered } from '../pipeline/render.ts';
 import type { Entry } from './batch-entries.ts';
-import { excessOf } from './email-access.ts';
+import { type Refusal, refusalOfEmail } from './email-access.ts';
 import { faultsOf } from './faults.ts';
 import { toPointer } from './pointer.ts';
 
@@ -18,7 +17,6 @@ export type Slot = Entry & {
   readonly prior: Accepted | null;
 };
 
-export type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
 export type Outcome = { readonly id: string } | Refusal;
 
 /** @param rendered in the order of the entries */
@@ -34,7 +32,7 @@ export function judge(entries: readonly Entry[], rendered: readonly (Rendered | 
 
 export function refusalOf({ path, result }: BatchItem, rendered: Rendered | null, apiKey: ApiKey): Refusal | null {
   if ('issues' in result) return { problem: 'validation_error', faults: faultsOf(result.issues) };
-  return rendered && excessOf(apiKey, rendered, toPointer(path));
+  return rendered && refusalOfEmail(apiKey, rendered, toPointer(path));
 }
 
 /**

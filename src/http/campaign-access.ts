@@ -5,7 +5,7 @@ import { type ApiKey, permits } from '../domain/api-key.ts';
 import type { Campaign, CampaignHead, CampaignStatus } from '../domain/campaign.ts';
 import { campaignIdForm } from '../domain/id.ts';
 import type { Campaigns } from '../store/campaigns.ts';
-import { type Excess, excess } from './email-access.ts';
+import { forbidden, type Refusal } from './email-access.ts';
 import { exampleCampaign } from './openapi/campaign-examples.ts';
 import { ProblemError } from './problems.ts';
 
@@ -36,10 +36,10 @@ export function campaignConflict(id: string, what: string, status: CampaignStatu
 }
 
 /** What this key may not do of what was requested; null when all of it is allowed. */
-export function campaignExcessOf(key: ApiKey, head: Pick<CampaignHead, 'from'>): Excess | null {
+export function refusalOfCampaign(key: ApiKey, head: Pick<CampaignHead, 'from'>): Refusal | null {
   if (maySee(key, head)) return null;
   const domain = domainOf(head.from.address);
   if (!permits({ ...key, lanes: null }, { domain, lane: 'bulk' }))
-    return excess('invalid_from_address', '/from', `this key may not send from ${domain}`);
-  return excess('restricted_api_key', '', 'this key may not use the lane bulk, in which campaigns go');
+    return forbidden('invalid_from_address', '/from', `this key may not send from ${domain}`);
+  return forbidden('restricted_api_key', '', 'this key may not use the lane bulk, in which campaigns go');
 }

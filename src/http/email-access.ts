@@ -28,20 +28,21 @@ export async function findEmail<E extends StoredEmail>(
   return email;
 }
 
-export type Excess = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
+/** Why an email or a campaign of a request is not taken. */
+export type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
 
 /** The faults of rendering, or what this key may not do of what was requested; null when all of it is fine. */
-export function excessOf(key: ApiKey, rendered: Rendered, pointer = ''): Excess | null {
+export function refusalOfEmail(key: ApiKey, rendered: Rendered, pointer = ''): Refusal | null {
   if ('faults' in rendered) return { problem: 'validation_error', faults: templateFaults(rendered.faults, pointer) };
   const { lane = usualLane, from, headers = {} } = rendered.request;
   const domain = domainOf(from.address);
   if (!permits({ ...key, lanes: null }, { domain, lane }))
-    return excess('invalid_from_address', `${pointer}/from`, `this key may not send from ${domain}`);
+    return forbidden('invalid_from_address', `${pointer}/from`, `this key may not send from ${domain}`);
   if (!permits(key, { domain, lane }))
-    return excess('restricted_api_key', `${pointer}/lane`, `this key may not use the lane ${lane}`);
+    return forbidden('restricted_api_key', `${pointer}/lane`, `this key may not use the lane ${lane}`);
   const messageId = Object.keys(headers).find(isMessageId);
   if (messageId !== undefined && !key.allowMessageId)
-    return excess('restricted_api_key', `${pointer}/headers/${messageId}`, 'this key may not set the Message-ID');
+    return forbidden('restricted_api_key', `${pointer}/headers/${messageId}`, 'this key may not set the Message-ID');
   return null;
 }
 
@@ -49,7 +50,7 @@ export function templateFaults(faults: readonly TemplateFault[], pointer = ''): 
   return faults.map(({ path, code, message }) => ({ pointer: pointer + toPointer(path), code, message }));
 }
 
-export function excess(problem: ProblemName, pointer: string, message: string): Excess {
+export function forbidden(problem: ProblemName, pointer: string, message: string): Refusal {
   return { problem, faults: [{ pointer, code: 'forbidden', message }] };
 }
 

@@ -10,17 +10,9 @@ import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { Templating } from '../templating/templating.ts';
 import { refusalOfAny } from './back-pressure.ts';
 import { askedIn, type Entry, lanesOf, readEntries } from './batch-entries.ts';
-import {
-  judge,
-  type Outcome,
-  outcomeOf,
-  type Refusal,
-  refusalIn,
-  refusalOf,
-  refuseRepeats,
-  type Slot,
-} from './batch-slots.ts';
+import { judge, type Outcome, outcomeOf, refusalIn, refusalOf, refuseRepeats, type Slot } from './batch-slots.ts';
 import { takeRoom } from './bodies.ts';
+import type { Refusal } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
 import { idempotencyHeader, keyReused, readClaim } from './idempotency.ts';
 import { acceptedBatchExamples, batchExamples } from './openapi/batch-examples.ts';

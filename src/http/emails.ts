@@ -12,7 +12,7 @@ import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { refusalOfAny } from './back-pressure.ts';
 import { takeRoom } from './bodies.ts';
-import { emailParams, excessOf, findEmail } from './email-access.ts';
+import { emailParams, findEmail, refusalOfEmail } from './email-access.ts';
 import { addEmailList, type ListDeps } from './email-list.ts';
 import { acceptedView, emailView } from './email-schemas.ts';
 import { viewOf } from './email-view.ts';
@@ -128,6 +128,6 @@ function scheduleIn(given: unknown, then: number): { scheduled_at?: number } {
 }
 
 function refusalOf(apiKey: ApiKey, rendered: Rendered | null): ProblemError | null {
-  const excess = rendered && excessOf(apiKey, rendered);
-  return excess && ProblemError.of(excess.problem, excess.faults);
+  const refusal = rendered && refusalOfEmail(apiKey, rendered);
+  return refusal && ProblemError.of(refusal.problem, refusal.faults);
 }

@@ -11,6 +11,7 @@ import {
   parkedReasons,
   parkedWaits,
 } from './explain-parked.ts';
+import { isoOf } from './iso-time.ts';
 import { nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
 /** Each reason with its meaning for the caller. */
@@ -188,5 +189,5 @@ function countByStatus(recipients: readonly Recipient[]): string {
 }
 
 function time(at: number | null): string {
-  return at === null ? 'an unknown time' : new Date(at).toISOString();
+  return at === null ? 'an unknown time' : isoOf(at);
 }

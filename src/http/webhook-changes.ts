@@ -1,10 +1,11 @@
 /** PATCH /v1/webhooks/:id, …/rotate-secret and …/test: what may be done with an endpoint that is there. */
+
+import { isoOf } from '../domain/iso-time.ts';
 import { changedWebhook, type Webhook, webhookChanges } from '../domain/webhook.ts';
 import { rotated, webhookSecret } from '../domain/webhook-signature.ts';
 import type { WebhookTest } from '../pipeline/test-webhook.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
-import { isoOf } from './answer-fields.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { refuseOtherIds } from './path-id.ts';
 import { ProblemError, problemAnswers } from './problems.ts';

@@ -32,7 +32,7 @@ export function campaignMissing(id: string): ProblemError {
 /** @param what the campaign cannot be, and why: `paused: only a running one can be` */
 export function campaignConflict(id: string, what: string, status: CampaignStatus): ProblemError {
   const detail = `Campaign ${id} cannot be ${what}. Its status is ${status}.`;
-  return new ProblemError('conflict', detail, undefined, { campaign_status: status });
+  return new ProblemError('conflict', detail, { more: { campaign_status: status } });
 }
 
 /** What this key may not do of what was requested; null when all of it is allowed. */

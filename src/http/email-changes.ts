@@ -119,7 +119,7 @@ async function ask(deps: Deps, { id, key }: Target, change: Change, changeId?: s
   if (changed.kind === 'changed') return { object: 'email', id, status: statusOf(changed.decision.state) };
   const status = shownStatus(changed.email);
   const detail = `Email ${id} cannot be ${change.kind}: ${changed.refused}. Its status is ${status}.`;
-  throw new ProblemError('conflict', detail, undefined, { email_status: status });
+  throw new ProblemError('conflict', detail, { more: { email_status: status } });
 }
 
 /** Once for each key: a repeat gets the answer of the first request. It does not retry recipients that failed again since. */

@@ -1,5 +1,6 @@
 /** The atomic steps for mail that shares the rates of a transport: admit, park, release. */
 import { bulkEvery } from '../domain/lane.ts';
+import { ringBell } from './bell.ts';
 import { budget, budgetKeptMs, campaignTokens } from './budget-lua.ts';
 import { named } from './named.ts';
 import { script } from './redis.ts';
@@ -162,7 +163,7 @@ export const releaseArguments = named(
  * The mark of a parked email in `again` ends in half a millisecond. An email with another mark, or none, was canceled, moved, or taken up
  * because its time was over: it waits no longer and takes no token.
  */
-export const releaseScript = script(`${readKeys}${budget}${campaignTokens}
+export const releaseScript = script(`${readKeys}${ringBell}${budget}${campaignTokens}
 ${releaseArguments.read('ARGV')}
 now, most = tonumber(now), tonumber(most)
 local rates = ratesFrom(${releaseArguments.count + 1})
@@ -243,7 +244,7 @@ if released > 0 then
     redis.call('ZADD', permitsKey, unpack(permits))
     redis.call('PEXPIRE', permitsKey, latestLapseAt - now)
   end
-  if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, 1) end
+  ringBell(bell)
 end
 local left = redis.call('ZCARD', parkedTransactional) + redis.call('ZCARD', parkedBulk)
 if left == 0 then

@@ -1,6 +1,7 @@
 /** Due marks: when each email is to be taken up. Due emails are taken from here into the queue, and come back here until they are final. */
 import type { Redis } from 'ioredis';
 import type { Lane } from '../domain/lane.ts';
+import { ringBell } from './bell.ts';
 import { redisClock } from './clock.ts';
 import { keys } from './keys.ts';
 import { named } from './named.ts';
@@ -127,10 +128,10 @@ return answer`);
 const soonMs = 1_000;
 
 /** Lua: marks an email and rings when it is due soon. */
-export const markAgain = `
+export const markAgain = `${ringBell}
 local function markAgain(bell, again, now, at, id)
   redis.call('ZADD', again, at, id)
-  if tonumber(at) < tonumber(now) + ${soonMs} and redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, 1) end
+  if tonumber(at) < tonumber(now) + ${soonMs} then ringBell(bell) end
 end
 `;
 

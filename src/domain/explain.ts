@@ -14,7 +14,7 @@ import {
 import { isoOf } from './iso-time.ts';
 import { nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
-/** Each reason with its meaning for the caller. */
+/** What an email may wait for, or why it waits for nothing. `docs/delivery.md` has what each means to the caller. */
 export const explanationReasons = [
   'scheduled',
   'waiting_for_worker',

@@ -1,6 +1,7 @@
 /** PATCH /v1/webhooks/:id, …/rotate-secret and …/test: what may be done with an endpoint that is there. */
 
 import { isoOf } from '../domain/iso-time.ts';
+import { isSuccess } from '../domain/post.ts';
 import { changedWebhook, type Webhook, webhookChanges } from '../domain/webhook.ts';
 import { rotated, webhookSecret } from '../domain/webhook-signature.ts';
 import type { WebhookTest } from '../pipeline/test-webhook.ts';
@@ -143,7 +144,7 @@ function addTest(app: App, deps: Deps): void {
         id,
         event_id: eventId,
         type,
-        ok: result.status >= 200 && result.status < 300,
+        ok: isSuccess(result.status),
         status: result.status === 0 ? null : result.status,
         detail: result.detail,
         ms: result.ms,

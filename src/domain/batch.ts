@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { batchBaseFor, batchMessageFor, batchOverrideFor, batchWholeFor } from './batch-request.ts';
 import type { AskedEmail, RequestLimits } from './email-request.ts';
 import { readIdempotencyKey } from './idempotency.ts';
+import { isObject } from './json-object.ts';
 import { withoutAnyNull } from './null-leaves-out.ts';
 
 /** Emails in one batch: all are stored by one atomic step. */
@@ -151,7 +152,7 @@ function readOver(body: z.output<typeof sharedBody>, schemas: BatchSchemas, word
   const read = (index: number, message: unknown): BatchItem => {
     const path = ['messages', index];
     const own = schemas.override.safeParse(message, wording);
-    if (!base.success || !isRecord(message)) return itemOf(path, message, own as Read);
+    if (!base.success || !isObject(message)) return itemOf(path, message, own as Read);
     // When a field of the message is faulty, the rules over several fields look at the message as given.
     const whole = schemas.whole.safeParse({ ...base.data, ...(own.data ?? message) }, wording);
     return itemOf(path, { ...body.base, ...withoutAnyNull(message) }, whole, own.error);
@@ -214,17 +215,13 @@ function below(path: readonly PropertyKey[], error: z.ZodError | undefined): Iss
 
 /** Also read for an email that is refused: it may be the repeat of an accepted one. */
 function keyIn(given: unknown): string | null {
-  const key = isRecord(given) ? given.idempotency_key : undefined;
+  const key = isObject(given) ? given.idempotency_key : undefined;
   return typeof key === 'string' ? readIdempotencyKey(key) : null;
 }
 
 /** The key names the request and is not part of it. */
 function withoutKey(given: unknown): unknown {
-  if (!isRecord(given)) return given;
+  if (!isObject(given)) return given;
   const { idempotency_key: _, ...rest } = given;
   return rest;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -15,6 +15,9 @@ export function correctedAhead(keptMs: number | null, { aheadMs, roundTripMs }: 
   return keptMs !== null && Math.abs(aheadMs - keptMs) <= roundTripMs / 2 ? keptMs : aheadMs;
 }
 
+/** `now` of two processes differs by less. A time further ahead was written before the clock was set back, and must hold up nothing until then. */
+export const clockSkewMs = 5_000;
+
 /**
  * For a correction backwards by less than this, the clock stands still, so that time never runs backwards in a process. A larger step is
  * followed: then the clock of Redis itself was set back.

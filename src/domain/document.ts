@@ -1,4 +1,6 @@
 /** Reads a document of maps, lists and texts. Each value knows its place, and all faults are collected, instead of stopping at the first. */
+
+import { isObject } from './json-object.ts';
 import type { Field } from './transport-fields.ts';
 
 export type Path = readonly (string | number)[];
@@ -37,7 +39,7 @@ function unknownKey(key: string, known: readonly string[]): string {
 
 /** Reads a map with any keys; null when it is not a map. */
 export function entriesOf(given: Given, expected: string): [key: string, value: Given][] | null {
-  if (!isMap(given.value)) return refuse(given, `expected ${expected}`);
+  if (!isObject(given.value)) return refuse(given, `expected ${expected}`);
   return Object.entries(given.value).map(([key, value]) => [
     key,
     { value, path: [...given.path, key], faults: given.faults },
@@ -65,8 +67,4 @@ export function formatPath(path: Path): string {
 
 function isShown(key: string): boolean {
   return /^[\w.-]{1,64}$/.test(key);
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,5 @@
 /** A made-up event of each kind, to test an endpoint with. Its data marks it as a test. */
-import type { EmailFacts } from './email.ts';
+import { acceptEmail, type EmailFacts } from './email.ts';
 import {
   campaignEventTypes,
   type EmailEvent,
@@ -68,26 +68,9 @@ function emailEvent(type: EmailEventType, at: number): EmailEvent {
   };
 }
 
-function factsAt(createdAt: number): EmailFacts {
-  return {
-    id: emailId,
-    createdAt,
-    keyId: '',
-    messageId: `${emailId}@example.com`,
-    from: { address: 'test@example.com' },
-    replyTo: [],
-    subject: 'A test',
-    tags: [],
-    metadata: null,
-    externalId: null,
-    lane: 'transactional',
-    route: null,
-    ttlMs: null,
-    onUnknown: 'retry',
-    dsn: null,
-    template: null,
-    campaignId: null,
-  };
+function factsAt(now: number): EmailFacts {
+  const request = { from: { address: 'test@example.com' }, to: [{ address: 'test@example.org' }], subject: 'A test' };
+  return acceptEmail(request, { id: emailId, keyId: '', now }).facts;
 }
 
 function isOfEmail(type: EventType): type is (typeof emailEventTypes)[number] {

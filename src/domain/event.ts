@@ -2,6 +2,7 @@
 import { bounceOf } from './bounce.ts';
 import type { EmailFacts } from './email.ts';
 import type { FaultCause } from './fault-cause.ts';
+import { isoOf } from './iso-time.ts';
 import type { RecipientStatus, SmtpReply } from './recipient.ts';
 
 export const emailEventTypes = [
@@ -126,7 +127,7 @@ export type EventPayload = {
 
 /** The JSON body of a webhook. `facts` are of the email it is about; null when its record has already been removed, or it is about none. */
 export function eventPayload(event: OutboxEvent, facts: EmailFacts | null): EventPayload {
-  const time = new Date(event.at).toISOString();
+  const time = isoOf(event.at);
   return { type: event.type, timestamp: time, created_at: time, data: dataOf(event, facts) };
 }
 
@@ -150,7 +151,7 @@ function emailData(event: EmailEvent, facts: EmailFacts | null): EventPayload['d
   return {
     email_id: event.emailId,
     sequence: event.sequence,
-    created_at: facts === null ? null : new Date(facts.createdAt).toISOString(),
+    created_at: facts === null ? null : isoOf(facts.createdAt),
     message_id: facts === null ? null : `<${facts.messageId}>`,
     from: facts?.from.address ?? null,
     to: event.to,

@@ -1,5 +1,6 @@
 /** Explains why an email still waits at its place in a campaign, and when it goes. Pure. */
 import { type Campaign, roundedPace } from './campaign.ts';
+import { isoOf } from './iso-time.ts';
 
 export const campaignReasons = [
   'campaign_running',
@@ -29,7 +30,7 @@ export function explainCampaign({ head, state }: Campaign): CampaignWhy {
       return { reason: 'campaign_canceled', summary: `It will not be sent: ${name} was canceled.`, movesAt: null };
     case 'draft':
     case 'scheduled': {
-      const summary = `It waits for the start of ${name}${scheduledAt === null ? '' : `, ${new Date(scheduledAt).toISOString()}`}.`;
+      const summary = `It waits for the start of ${name}${scheduledAt === null ? '' : `, ${isoOf(scheduledAt)}`}.`;
       return { reason: 'campaign_scheduled', summary, movesAt: scheduledAt };
     }
     case 'running':

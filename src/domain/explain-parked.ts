@@ -1,4 +1,6 @@
 /** Explains why an email is parked for its transport, and when it goes on. Pure. */
+
+import { isoOf } from './iso-time.ts';
 import { bulkEvery, type Lane } from './lane.ts';
 import { type Rate, windowName } from './rate.ts';
 import {
@@ -136,8 +138,4 @@ function othersOf({ others }: Pick<ParkedAt, 'others'>): string {
 function troubleOf({ state: { paused, breaker } }: TransportReport): string {
   if (paused !== null) return 'is paused';
   return breaker.kind === 'open' ? 'is in trouble' : 'is not answering';
-}
-
-function isoOf(at: number): string {
-  return new Date(at).toISOString();
 }

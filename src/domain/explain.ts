@@ -11,9 +11,10 @@ import {
   parkedReasons,
   parkedWaits,
 } from './explain-parked.ts';
+import { isoOf } from './iso-time.ts';
 import { nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
-/** Each reason with its meaning for the caller. */
+/** What an email may wait for, or why it waits for nothing. `docs/delivery.md` has what each means to the caller. */
 export const explanationReasons = [
   'scheduled',
   'waiting_for_worker',
@@ -188,5 +189,5 @@ function countByStatus(recipients: readonly Recipient[]): string {
 }
 
 function time(at: number | null): string {
-  return at === null ? 'an unknown time' : new Date(at).toISOString();
+  return at === null ? 'an unknown time' : isoOf(at);
 }

@@ -1,6 +1,7 @@
 /** Idempotency-Key: its scope, and how two bodies are compared. */
 import { createHash } from 'node:crypto';
 import { bytesIn } from './bytes.ts';
+import { isObject } from './json-object.ts';
 import { withoutAnyNull } from './null-leaves-out.ts';
 
 /** How long a key is remembered. */
@@ -37,7 +38,7 @@ type Files = Map<unknown, string>;
 
 /** @param body of the request: an email, or a batch */
 export function knownOf(body: unknown): Known {
-  const base = isRecord(body) && isRecord(body.base) ? Object.entries(body.base) : [];
+  const base = isObject(body) && isObject(body.base) ? Object.entries(body.base) : [];
   return { files: new Map(), base: new Map(base.map(([name, value]) => [name, { value, json: null }])) };
 }
 
@@ -47,7 +48,7 @@ export function knownOf(body: unknown): Known {
  * The hash of a body never changes with a release: claims that an earlier one stored stand for a day.
  */
 export function bodyHash(body: unknown, known: Known = knownOf(body)): string {
-  if (!isRecord(body)) return sha256(toJson(inOneForm(body, known.files), known.files));
+  if (!isObject(body)) return sha256(toJson(inOneForm(body, known.files), known.files));
   const members = Object.entries(sorted(withoutAnyNull(body)));
   return sha256(
     `{${members.map(([name, value]) => `${JSON.stringify(name)}:${jsonOf(name, value, known)}`).join(',')}}`,
@@ -66,7 +67,7 @@ function toJson(form: unknown, files: Files): string {
   return JSON.stringify(form, (_, value: unknown) => {
     if (typeof value === 'string' && value.length >= longText)
       return { sha256: once(files, value, () => sha256(value)) };
-    return isRecord(value) ? sorted(value) : value;
+    return isObject(value) ? sorted(value) : value;
   });
 }
 
@@ -76,7 +77,7 @@ const holders = ['from', 'to', 'cc', 'bcc', 'reply_to', 'dsn', 'template'];
 /** @param body of an email or of a batch: a list of emails, or `messages` with their `base` */
 function inOneForm(body: unknown, files: Files): unknown {
   if (Array.isArray(body)) return body.map((email) => inOneForm(email, files));
-  if (!isRecord(body)) return body;
+  if (!isObject(body)) return body;
   const fields = Object.entries(withoutAnyNull(body));
   return Object.fromEntries(fields.map(([name, value]) => [name, fieldInOneForm(name, value, files)]));
 }
@@ -89,13 +90,13 @@ function fieldInOneForm(name: string, value: unknown, files: Files): unknown {
 
 /** @param value an object or a list of them; anything else stays as it is */
 function withoutNulls(value: unknown): unknown {
-  const alone = (one: unknown) => (isRecord(one) ? withoutAnyNull(one) : one);
+  const alone = (one: unknown) => (isObject(one) ? withoutAnyNull(one) : one);
   return Array.isArray(value) ? value.map(alone) : alone(value);
 }
 
 /** The reader of the body turns a long list of bytes into base64 before. */
 function withText(file: unknown, files: Files): unknown {
-  if (!isRecord(file)) return file;
+  if (!isObject(file)) return file;
   const given = withoutAnyNull(file);
   const { content } = given;
   if (typeof content === 'string') return given;
@@ -108,10 +109,6 @@ function once(files: Files, text: string, hash: () => string): string {
   const found = files.get(text) ?? hash();
   files.set(text, found);
   return found;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function sorted(record: Record<string, unknown>): Record<string, unknown> {

@@ -53,7 +53,7 @@ export type Health = {
 /** The try: its number, how many events it carried, and when. */
 type Tried = { readonly attempt: number; readonly events: number; readonly now: number; readonly rand: number };
 
-/** Only 2xx is success (a redirect is not followed). */
+/** What follows from a try. */
 export function decidePost(
   result: Pick<PostResult, 'status' | 'retryAfter'>,
   { attempt, events, now, rand }: Tried,
@@ -73,7 +73,8 @@ export function decidePost(
 /** Content Too Large (RFC 9110 section 15.5.14). */
 export const tooLarge = 413;
 
-function isSuccess(status: number): boolean {
+/** Only 2xx is success (a redirect is not followed). */
+export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 

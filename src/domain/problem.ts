@@ -50,12 +50,18 @@ type Problem = {
   readonly statusCode: number;
 } & ProblemExtension;
 
+/** What a problem may have besides its name and detail. */
+export type ProblemParts = {
+  readonly faults?: readonly Fault[] | undefined;
+  readonly more?: ProblemExtension | undefined;
+};
+
+/** @param instance the path that was requested */
 export function makeProblem(
   name: ProblemName,
   detail: string,
   instance: string,
-  errors?: readonly Fault[],
-  more?: ProblemExtension,
+  { faults, more }: ProblemParts = {},
 ): Problem {
   const { status, title } = problemKinds[name];
   return {
@@ -64,7 +70,7 @@ export function makeProblem(
     status,
     detail,
     instance,
-    ...(errors === undefined ? {} : { errors }),
+    ...(faults === undefined ? {} : { errors: faults }),
     name,
     message: detail,
     statusCode: status,

@@ -4,6 +4,7 @@ import { composed, makeMailbox } from './address.ts';
 import { classify } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import type { EmailEvent } from './event.ts';
+import { isoOf } from './iso-time.ts';
 import type { Lane } from './lane.ts';
 import type { Change, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isPending, type Recipient } from './recipient.ts';
@@ -173,5 +174,5 @@ export function pendingAddresses({ state }: StoredEmail): string[] {
 /** Why a recipient gets nothing, in words. @param since milliseconds since the epoch */
 export function wordSuppression({ reason, scope }: Pick<Suppression, 'reason' | 'scope'>, since: number): string {
   const what = scope === 'all' ? 'mail' : 'bulk mail';
-  return `suppressed for ${what} since ${new Date(since).toISOString()}: ${suppressionReasons[reason]}`;
+  return `suppressed for ${what} since ${isoOf(since)}: ${suppressionReasons[reason]}`;
 }

@@ -1,4 +1,5 @@
 /** The state of a transport, shared by all workers: whether it is paused, its breaker and its brake, and how they change. */
+import { clockSkewMs } from './clock.ts';
 import type { TransportEvent } from './event.ts';
 import type { FaultCause } from './fault-cause.ts';
 import type { Rate } from './rate.ts';
@@ -63,8 +64,6 @@ const oneMoreMs = 5_000;
 const sameRefusalMs = 2_000;
 /** After the brake takes hold, replies to messages already under way say nothing new. */
 const brakeRestMs = 5_000;
-/** The clocks of workers differ by less. A time further ahead was written before a clock was set back. */
-const clockSkewMs = 5_000;
 
 /** The share of its usual pace that a transport has now; 1 without a brake, or with one of another server. */
 export function brakeFactor(brake: Brake | null, server: Server, now: number): number {

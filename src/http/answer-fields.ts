@@ -6,14 +6,6 @@ import { recipientStatuses } from '../domain/recipient.ts';
 /** A time as answers give it: ISO 8601 in UTC, to the millisecond. */
 export const time = z.iso.datetime();
 
-export function isoOf(at: number): string {
-  return new Date(at).toISOString();
-}
-
-export function isoOrNull(at: number | null): string | null {
-  return at === null ? null : isoOf(at);
-}
-
 /** The status of a recipient, or of an email over all of its recipients. */
 export const status = z.enum(recipientStatuses).meta({
   id: 'Status',

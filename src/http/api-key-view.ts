@@ -1,10 +1,11 @@
 /** An API key as callers see it: the schemas, and a view made of a stored key. */
 import { z } from 'zod';
 import { scopes, scopesInWords } from '../domain/api-key.ts';
+import { isoOf, isoOrNull } from '../domain/iso-time.ts';
 import { lanes } from '../domain/lane.ts';
 import { formatRates } from '../domain/rate.ts';
 import type { StoredApiKey } from '../store/api-keys.ts';
-import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
+import { deletedView, objectField, time } from './answer-fields.ts';
 import { pageOf } from './paging.ts';
 
 export const apiKeyExample = {

@@ -190,9 +190,7 @@ function notFound(id: string): ProblemError {
 
 function tooMuch(excesses: ReturnType<typeof refusalsOf>): ProblemError {
   const named = excesses.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ');
-  return new ProblemError(
-    'restricted_api_key',
-    `A key cannot create one that may do more than itself: ${named}`,
-    excesses,
-  );
+  return new ProblemError('restricted_api_key', `A key cannot create one that may do more than itself: ${named}`, {
+    faults: excesses,
+  });
 }

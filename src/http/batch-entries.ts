@@ -6,8 +6,8 @@ import type { AskedEmail } from '../domain/email-request.ts';
 import type { Known } from '../domain/idempotency.ts';
 import { type Lane, usualLane } from '../domain/lane.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
-import { claimOf } from './email-access.ts';
 import { faultsOf, wording } from './faults.ts';
+import { claimOf } from './idempotency.ts';
 import { ProblemError } from './problems.ts';
 
 /** One email of the batch: its place in the request, what stands there, and the claim of its own key. */
@@ -51,7 +51,9 @@ async function readInTurns(reading: Generator<undefined, Batch>, yieldTurn: Deps
 }
 
 function claimIn({ idempotencyKey, given }: BatchItem, { id }: ApiKey, known: Known): IdempotencyClaim | null {
-  return idempotencyKey === null ? null : claimOf(idempotencyKey, id, 'POST /emails', given, known);
+  return idempotencyKey === null
+    ? null
+    : claimOf(idempotencyKey, { keyId: id, route: 'POST /emails', body: given, known });
 }
 
 /** Null for one that is not valid. */

@@ -83,7 +83,7 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
   app.addHook('preValidation', (request, _reply, done) => {
     if (request.body !== undefined || !needsBody(request)) return done();
     const fault = { pointer: '', code: 'required', message: 'a JSON body is required' };
-    done(new ProblemError('validation_error', 'A JSON body is required', [fault]));
+    done(new ProblemError('validation_error', 'A JSON body is required', { faults: [fault] }));
   });
 }
 

@@ -5,7 +5,7 @@ import { type ApiKey, permits } from '../domain/api-key.ts';
 import type { Campaign, CampaignHead, CampaignStatus } from '../domain/campaign.ts';
 import { campaignIdForm } from '../domain/id.ts';
 import type { Campaigns } from '../store/campaigns.ts';
-import type { Excess } from './email-access.ts';
+import { forbidden, type Refusal } from './email-access.ts';
 import { exampleCampaign } from './openapi/campaign-examples.ts';
 import { ProblemError } from './problems.ts';
 
@@ -32,18 +32,14 @@ export function campaignMissing(id: string): ProblemError {
 /** @param what the campaign cannot be, and why: `paused: only a running one can be` */
 export function campaignConflict(id: string, what: string, status: CampaignStatus): ProblemError {
   const detail = `Campaign ${id} cannot be ${what}. Its status is ${status}.`;
-  return new ProblemError('conflict', detail, undefined, { campaign_status: status });
+  return new ProblemError('conflict', detail, { more: { campaign_status: status } });
 }
 
 /** What this key may not do of what was requested; null when all of it is allowed. */
-export function campaignExcessOf(key: ApiKey, head: Pick<CampaignHead, 'from'>): Excess | null {
+export function refusalOfCampaign(key: ApiKey, head: Pick<CampaignHead, 'from'>): Refusal | null {
   if (maySee(key, head)) return null;
   const domain = domainOf(head.from.address);
   if (!permits({ ...key, lanes: null }, { domain, lane: 'bulk' }))
-    return excess('invalid_from_address', '/from', `this key may not send from ${domain}`);
-  return excess('restricted_api_key', '', 'this key may not use the lane bulk, in which campaigns go');
-}
-
-function excess(problem: Excess['problem'], pointer: string, message: string): Excess {
-  return { problem, faults: [{ pointer, code: 'forbidden', message }] };
+    return forbidden('invalid_from_address', '/from', `this key may not send from ${domain}`);
+  return forbidden('restricted_api_key', '', 'this key may not use the lane bulk, in which campaigns go');
 }

@@ -5,7 +5,7 @@ import { campaignParams, findCampaign } from './campaign-access.ts';
 import { type CampaignMoveDeps, changeIdOf, makeCampaignMoves } from './campaign-moving.ts';
 import { campaignMoveAnswer } from './campaign-view.ts';
 import { creationHeaders } from './creations.ts';
-import { idempotencyHeader, readClaim } from './email-access.ts';
+import { idempotencyHeader, readClaim } from './idempotency.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -86,7 +86,11 @@ export function campaignMoveRoutes(deps: CampaignMoveDeps): Routes {
         const campaign = await findCampaign(campaigns, id, apiKey);
         const asked = beginning(campaign, body?.scheduled_at);
         const what = { id, given: given ?? null };
-        const claim = readClaim(headers['idempotency-key'], apiKey.id, 'POST /campaigns/:id/send', what);
+        const claim = readClaim(headers['idempotency-key'], {
+          keyId: apiKey.id,
+          route: 'POST /campaigns/:id/send',
+          body: what,
+        });
         return claim === null ? move(id, apiKey, asked, reply) : sendOnce(campaign, apiKey, asked, { claim, reply });
       },
     });
@@ -108,7 +112,11 @@ export function campaignMoveRoutes(deps: CampaignMoveDeps): Routes {
         },
         handler: async ({ params: { id }, headers, apiKey }, reply) => {
           await findCampaign(campaigns, id, apiKey);
-          const claim = readClaim(headers['idempotency-key'], apiKey.id, `POST /campaigns/${id}/${verb}`, null);
+          const claim = readClaim(headers['idempotency-key'], {
+            keyId: apiKey.id,
+            route: `POST /campaigns/${id}/${verb}`,
+            body: null,
+          });
           return move(id, apiKey, claim === null ? { move: verb } : { move: verb, changeId: changeIdOf(claim) }, reply);
         },
       });

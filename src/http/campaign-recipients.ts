@@ -13,7 +13,7 @@ import type { Templating } from '../templating/templating.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
-import { idempotencyHeader, readClaim } from './email-access.ts';
+import { idempotencyHeader, readClaim } from './idempotency.ts';
 import { openKeyCheck } from './key-checks.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
@@ -105,7 +105,7 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
       });
       const body = (request.body ?? Readable.from([])) as Readable;
       const route = `POST /campaigns/${id}/recipients`;
-      const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, null);
+      const claim = readClaim(request.headers['idempotency-key'], { keyId: request.apiKey.id, route, body: null });
       const upload = claim && { scope: claim.scope, owner: request.id };
       const batches = readBatches(
         body,

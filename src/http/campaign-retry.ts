@@ -7,7 +7,7 @@ import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import type { CampaignMoveDeps } from './campaign-moving.ts';
 import { beginOnce, creationHeaders } from './creations.ts';
-import { readClaim } from './email-access.ts';
+import { readClaim } from './idempotency.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -69,7 +69,11 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
       },
       handler: async ({ params: { id }, headers, apiKey }, reply) => {
         await findCampaign(campaigns, id, apiKey);
-        const claim = readClaim(headers['idempotency-key'], apiKey.id, 'POST /campaigns/:id/retry-failed', { id });
+        const claim = readClaim(headers['idempotency-key'], {
+          keyId: apiKey.id,
+          route: 'POST /campaigns/:id/retry-failed',
+          body: { id },
+        });
         const retried = claim === null ? await retryFailed(id) : await walkOnce(id, claim, reply);
         if (retried.kind === 'gone') throw campaignMissing(id);
         if (retried.kind === 'refused') throw campaignConflict(id, 'retried: it is not being sent', retried.status);

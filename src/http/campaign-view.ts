@@ -12,10 +12,11 @@ import {
 import { onUnknownPolicies } from '../domain/email.ts';
 import { tag } from '../domain/email-fields.ts';
 import { parkedReasons } from '../domain/explain-parked.ts';
+import { isoOf, isoOrNull } from '../domain/iso-time.ts';
 import { formatRates } from '../domain/rate.ts';
 import { missingPolicies, variableTypes } from '../domain/template.ts';
 import type { HoldUp } from '../pipeline/find-hold-ups.ts';
-import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
+import { deletedView, objectField, time } from './answer-fields.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { partialPageOf } from './paging.ts';
 

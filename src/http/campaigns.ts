@@ -19,11 +19,11 @@ import type { Campaigns } from '../store/campaigns.ts';
 import type { Templating } from '../templating/templating.ts';
 import {
   campaignConflict,
-  campaignExcessOf,
   campaignMissing,
   campaignParams,
   findCampaign,
   maySee,
+  refusalOfCampaign,
 } from './campaign-access.ts';
 import {
   campaignAnswer,
@@ -94,8 +94,8 @@ function addCreating(app: App, deps: Deps): void {
       const store = async ({ id, createdAt, mark }: Made) => {
         const template = await findTemplateFor(deps, body.template);
         const draft = draftOrThrow(makeDraft(body, template, { id, now: createdAt, keyId: apiKey.id }));
-        const excess = campaignExcessOf(apiKey, draft.head);
-        if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+        const refusal = refusalOfCampaign(apiKey, draft.head);
+        if (refusal !== null) throw ProblemError.of(refusal.problem, refusal.faults);
         await campaigns.add(draft, mark);
       };
       const made = await createOnce(creating, 'cm', request, reply, store, given);
@@ -179,8 +179,8 @@ function addChanging(app: App, deps: Deps): void {
       if (state.status !== 'draft') throw campaignConflict(id, 'changed: only a draft can be', state.status);
       const was = { head, content: await contentOf(deps, id), scheduledAt: state.scheduledAt };
       const draft = draftOrThrow(changeDraft(was, body, await findTemplateFor(deps, body.template), limits));
-      const excess = campaignExcessOf(apiKey, draft.head);
-      if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+      const refusal = refusalOfCampaign(apiKey, draft.head);
+      if (refusal !== null) throw ProblemError.of(refusal.problem, refusal.faults);
       const retyped = state.counts.recipients === 0 ? [] : retypedBy(was, draft);
       if (retyped.length > 0) throw campaignConflict(id, retypedWords(retyped), state.status);
       if ((await campaigns.change(head, draft)) === 'moved_on')

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { IdPrefix } from '../domain/id.ts';
 import type { Creation, Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
-import { idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { idempotencyHeader, keyReused, readClaim } from './idempotency.ts';
 import { ProblemError } from './problems.ts';
 
 export type CreationDeps<Prefix extends IdPrefix> = {
@@ -45,7 +45,7 @@ export async function createOnce<Prefix extends IdPrefix>(
   given: unknown = request.body,
 ): Promise<Made & Pick<Creation, 'note'>> {
   const route = `POST ${request.routeOptions.url}`;
-  const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, given);
+  const claim = readClaim(request.headers['idempotency-key'], { keyId: request.apiKey.id, route, body: given });
   const fresh = { id: deps.newId(prefix), now: deps.now() };
   if (claim === null) {
     const made = { id: fresh.id, createdAt: fresh.now, secret: deps.entropy(secretBytes), mark: null };

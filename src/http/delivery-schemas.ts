@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { type Delivery, deliveryStatuses, placesIn, type Try } from '../domain/delivery.ts';
 import { eventTypes } from '../domain/event.ts';
-import { isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
+import { isoOf, isoOrNull } from '../domain/iso-time.ts';
+import { objectField, time } from './answer-fields.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageOf } from './paging.ts';
 

@@ -1,22 +1,21 @@
 /** POST /v1/emails/batch: up to 1,000 emails in one atomic step, either all of them or the valid ones. */
 import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
-import { type BatchItem, batchSchemasFor, maxBatchIssues } from '../domain/batch.ts';
+import { batchSchemasFor, maxBatchIssues } from '../domain/batch.ts';
 import { knownOf } from '../domain/idempotency.ts';
 import { lanes } from '../domain/lane.ts';
-import type { Fault, ProblemName } from '../domain/problem.ts';
-import type { Accepted, AcceptedAll, Asked } from '../pipeline/accept.ts';
-import type { Rendered } from '../pipeline/render.ts';
+import type { Fault } from '../domain/problem.ts';
+import type { AcceptedAll } from '../pipeline/accept.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { Templating } from '../templating/templating.ts';
 import { refusalOfAny } from './back-pressure.ts';
 import { askedIn, type Entry, lanesOf, readEntries } from './batch-entries.ts';
+import { judge, type Outcome, outcomeOf, refusalIn, refusalOf, refuseRepeats, type Slot } from './batch-slots.ts';
 import { takeRoom } from './bodies.ts';
-import { excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import type { Refusal } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
-import { faultsOf } from './faults.ts';
+import { idempotencyHeader, keyReused, readClaim } from './idempotency.ts';
 import { acceptedBatchExamples, batchExamples } from './openapi/batch-examples.ts';
-import { toPointer } from './pointer.ts';
 import { ProblemError, problemAnswers, sentenceOf } from './problems.ts';
 import type { Routes } from './server.ts';
 
@@ -76,6 +75,20 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     return { ...slot, prior: (await answered(slot.claim))?.answers[0] ?? null };
   }
 
+  /** With the answers that refused emails got earlier, and the answer to the whole when a refused email made us look for it. */
+  async function judgeAll(
+    batchClaim: IdempotencyClaim | null,
+    entries: readonly Entry[],
+    apiKey: ApiKey,
+    roomFor: (made: number) => void,
+  ): Promise<{ slots: Slot[]; recalled: Recalled | null }> {
+    const judged = judge(entries, await render(entries.map(askedIn), roomFor), apiKey);
+    const isDoubtful = judged.some(({ refusal }) => refusal !== null);
+    const recalled = isDoubtful ? await answered(batchClaim) : null;
+    const slots = refuseRepeats(await Promise.all(judged.map((slot) => withPrior(slot, recalled))));
+    return { slots, recalled };
+  }
+
   return (app) => {
     app.route({
       method: 'POST',
@@ -104,7 +117,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const isStrict = request.headers['x-batch-validation'] === 'strict';
         const known = knownOf(body);
         const header = request.headers['idempotency-key'];
-        const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
+        const batchClaim = readClaim(header, { keyId: apiKey.id, route: 'POST /emails/batch', body, known });
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
         const { entries, bytes } = await readEntries({ schemas, yieldTurn }, body, { apiKey, known, maxIssues });
         const roomFor = (made: number) => takeRoom(request, bytes + made);
@@ -112,11 +125,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         // A repeat gets the answer of the first request even if it would be refused now.
         const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(entries));
         if (passed !== null && !(await isRepeat(batchClaim, entries, apiKey, roomFor))) throw passed;
-        const rendered = await render(entries.map(askedIn), roomFor);
-        const judged = judge(entries, rendered, apiKey);
-        const isDoubtful = judged.some(({ refusal }) => refusal !== null);
-        const recalled = isDoubtful ? await answered(batchClaim) : null;
-        const slots = refuseRepeats(await Promise.all(judged.map((slot) => withPrior(slot, recalled))));
+        const { slots, recalled } = await judgeAll(batchClaim, entries, apiKey, roomFor);
         if (isStrict) throwFirst(slots.map(({ refusal, prior }) => (prior === null ? refusal : null)));
 
         const asked = slots.map((slot) => slot.asked);
@@ -128,12 +137,9 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const outcomes = slots.map((slot) => outcomeOf(slot, accepted.answers[slot.index] ?? slot.prior));
         if (isStrict) throwFirst(outcomes.map(refusalIn));
         if (accepted.isReplay) reply.header('idempotent-replayed', 'true');
-        const data = outcomes.flatMap((outcome) => ('id' in outcome ? [{ id: outcome.id }] : []));
-        if (isStrict) return reply.status(202).send({ data });
-        const errors = outcomes.flatMap((outcome, index) =>
-          'id' in outcome ? [] : [{ index, message: tell(outcome.faults) }],
-        );
-        return reply.status(202).send({ data, errors });
+        return reply
+          .status(202)
+          .send(isStrict ? { data: idsIn(outcomes) } : { data: idsIn(outcomes), errors: errorsIn(outcomes) });
       },
     });
   };
@@ -141,83 +147,24 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
 
 type Recalled = Extract<AcceptedAll, { kind: 'answered' }>;
 
-/** An entry once it is judged. */
-type Slot = Entry & {
-  /** What is to be accepted; null when it is refused. */
-  readonly asked: Asked | null;
-  readonly refusal: Refusal | null;
-  /** The answer it got earlier, when it is refused now; null for none. */
-  readonly prior: Accepted | null;
-};
-
-type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
-type Outcome = { readonly id: string } | Refusal;
-
-/** @param rendered in the order of the entries */
-function judge(entries: readonly Entry[], rendered: readonly (Rendered | null)[], apiKey: ApiKey): Slot[] {
-  return entries.map((entry): Slot => {
-    const made = rendered[entry.index] ?? null;
-    const refusal = refusalOf(entry.item, made, apiKey);
-    const isAsked = refusal === null && made !== null && 'request' in made;
-    const asked = isAsked ? { request: made.request, claim: entry.claim } : null;
-    return { ...entry, asked, refusal, prior: null };
-  });
-}
-
-function refusalOf({ path, result }: BatchItem, rendered: Rendered | null, apiKey: ApiKey): Refusal | null {
-  if ('issues' in result) return { problem: 'validation_error', faults: faultsOf(result.issues) };
-  return rendered && excessOf(apiKey, rendered, toPointer(path));
-}
-
-/**
- * Two emails under one key in one batch can only be a mistake, and the second gets no answer that the first got earlier. One that is refused for
- * another reason has no part in its key, unless it was accepted before.
- */
-function refuseRepeats(slots: readonly Slot[]): Slot[] {
-  const seen = new Set<string>();
-  return slots.map((slot): Slot => {
-    const { path, idempotencyKey: key } = slot.item;
-    if (key === null) return slot;
-    if (seen.has(key)) {
-      const refusal = withRepeat(slot.refusal, toPointer([...path, 'idempotency_key']));
-      return { ...slot, asked: null, refusal, prior: null };
-    }
-    if (slot.refusal === null || slot.prior !== null) seen.add(key);
-    return slot;
-  });
-}
-
-function withRepeat(refusal: Refusal | null, pointer: string): Refusal {
-  const fault = { pointer, code: 'custom', message: 'stands at an earlier email of this batch' };
-  return { problem: refusal?.problem ?? 'validation_error', faults: [...(refusal?.faults ?? []), fault] };
-}
-
 /** A batch without a single valid email claims no key. */
 const noneAsked: AcceptedAll = { kind: 'answered', answers: [], isReplay: false };
 
-/** The outcome for one email: accepted, or refused by us or by `accept`, now or when the key of its batch was first used. */
-function outcomeOf({ item: { path }, refusal }: Slot, answer: Accepted | null): Outcome {
-  if (answer?.kind === 'accepted') return { id: answer.id };
-  if (answer?.kind === 'key_reused')
-    return reused([...path, 'idempotency_key'], 'this idempotency_key was used with another body in the last 24 hours');
-  return refusal ?? reused(path, 'was refused when this Idempotency-Key was first used');
-}
-
-function reused(path: readonly PropertyKey[], message: string): Refusal {
-  return { problem: 'invalid_idempotent_request', faults: [{ pointer: toPointer(path), code: 'key_reused', message }] };
-}
-
 /** Limit of faults shown for one email in a permissive answer: each of a thousand emails may have a thousand. */
 const maxFaultsTold = 20;
+
+function idsIn(outcomes: readonly Outcome[]): { id: string }[] {
+  return outcomes.flatMap((outcome) => ('id' in outcome ? [{ id: outcome.id }] : []));
+}
+
+function errorsIn(outcomes: readonly Outcome[]): { index: number; message: string }[] {
+  return outcomes.flatMap((outcome, index) => ('id' in outcome ? [] : [{ index, message: tell(outcome.faults) }]));
+}
 
 function tell(faults: readonly Fault[]): string {
   const told = faults.slice(0, maxFaultsTold).map(sentenceOf);
   const rest = faults.length - told.length;
   return [...told, ...(rest === 0 ? [] : [`and ${rest} more`])].join('; ');
-}
-
-function refusalIn(outcome: Outcome): Refusal | null {
-  return 'id' in outcome ? null : outcome;
 }
 
 /** Throws one problem with the faults of all refusals, under the problem name of the first. */

@@ -11,8 +11,8 @@ import {
   shownStatus,
 } from '../domain/email.ts';
 import { lastEventName } from '../domain/event.ts';
+import { isoOf, isoOrNull } from '../domain/iso-time.ts';
 import type { Recipient } from '../domain/recipient.ts';
-import { isoOf, isoOrNull } from './answer-fields.ts';
 import type { emailSummaryView, emailView, recipientView } from './email-schemas.ts';
 
 export function summaryOf(email: StoredEmail): z.input<typeof emailSummaryView> {

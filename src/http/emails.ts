@@ -12,10 +12,11 @@ import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { refusalOfAny } from './back-pressure.ts';
 import { takeRoom } from './bodies.ts';
-import { emailParams, excessOf, findEmail, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { emailParams, findEmail, refusalOfEmail } from './email-access.ts';
 import { addEmailList, type ListDeps } from './email-list.ts';
 import { acceptedView, emailView } from './email-schemas.ts';
 import { viewOf } from './email-view.ts';
+import { idempotencyHeader, keyReused, readClaim } from './idempotency.ts';
 import { emailExamples, sendExamples } from './openapi/email-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App, Routes } from './server.ts';
@@ -74,7 +75,11 @@ function addSending(app: App, deps: Deps): void {
     },
     handler: async (request, reply) => {
       const { apiKey, body, validationError } = request;
-      const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
+      const claim = readClaim(request.headers['idempotency-key'], {
+        keyId: apiKey.id,
+        route: 'POST /emails',
+        body: request.given,
+      });
       const early = validationError ?? refusalOfAny({ ...deps, key: apiKey }, [body.lane ?? usualLane]);
       const [rendered = null] = early ? [] : await deps.render([body], (made) => takeRoom(request, made));
       const refused = early ?? refusalOf(apiKey, rendered);
@@ -123,6 +128,6 @@ function scheduleIn(given: unknown, then: number): { scheduled_at?: number } {
 }
 
 function refusalOf(apiKey: ApiKey, rendered: Rendered | null): ProblemError | null {
-  const excess = rendered && excessOf(apiKey, rendered);
-  return excess && ProblemError.of(excess.problem, excess.faults);
+  const refusal = rendered && refusalOfEmail(apiKey, rendered);
+  return refusal && ProblemError.of(refusal.problem, refusal.faults);
 }

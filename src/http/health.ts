@@ -59,9 +59,14 @@ export function healthRoutes(deps: Deps): Routes {
       url: '/readyz',
       schema: {
         operationId: 'getReadiness',
-        summary: 'Can this process take work',
-        description:
-          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail of a lane waits, new mail of that lane is refused, and all new mail while Redis is nearly full: the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a `TRANSPORTS_FILE` that has become wrong, as what stood in it before still holds, nor a transport that is paused, in trouble or hanging, whose mail waits, make it less ready.',
+        summary: 'Check that the process can take work',
+        description: [
+          'Not ready (503) while Redis is away or the process is stopping. With `REQUIRE_DURABLE_REDIS`, also while Redis may forget what was answered 202. The check `durability` says what Redis guarantees now.',
+          'Other checks may fail while the process stays ready, because another process could do no better:',
+          '- `load`: too much mail of a lane waits, so new mail of that lane is refused; or Redis is nearly full, so all new mail is refused.',
+          '- `transports_file`: `TRANSPORTS_FILE` has become wrong. Its last valid content is still in use.',
+          '- `transport <name>`: the transport is paused, in trouble or hanging. Its mail waits or goes another way.',
+        ].join('\n'),
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },

@@ -7,6 +7,7 @@ import {
   makeProblem,
   type ProblemExtension,
   type ProblemName,
+  type ProblemParts,
   problemNames,
   type RefusalReason,
   titlesOf,
@@ -25,9 +26,7 @@ export class ProblemError extends Error {
   constructor(
     problem: ProblemName,
     detail: string,
-    faults?: readonly Fault[],
-    more?: ProblemExtension,
-    reason?: RefusalReason,
+    { faults, more, reason }: ProblemParts & { readonly reason?: RefusalReason } = {},
   ) {
     super(detail);
     this.problem = problem;
@@ -38,12 +37,12 @@ export class ProblemError extends Error {
 
   /** Too much waits, or is in hand, for another to be taken now. */
   static ofBackPressure(detail: string): ProblemError {
-    return new ProblemError('service_unavailable', detail, undefined, undefined, 'back_pressure');
+    return new ProblemError('service_unavailable', detail, { reason: 'back_pressure' });
   }
 
   /** A problem that its faults tell all of. */
   static of(problem: ProblemName, faults: readonly Fault[]): ProblemError {
-    return new ProblemError(problem, detailOf(faults), faults.slice(0, maxFaults));
+    return new ProblemError(problem, detailOf(faults), { faults: faults.slice(0, maxFaults) });
   }
 }
 
@@ -114,7 +113,8 @@ export type ErrorDeps = {
 
 export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): void {
   app.setErrorHandler((error: FastifyError | Error, request, reply) => {
-    const { name, reason, detail, faults, more } = explain(error, request, deps);
+    const explanation = explain(error, request, deps);
+    const { name, reason } = explanation;
     if (reason !== undefined) request.refusal = reason;
     if (name === 'internal_server_error')
       deps.onBug(error, { method: request.method, route: request.routeOptions.url ?? '' });
@@ -124,33 +124,25 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
     // Fastify closes the connection after a body it did not take, and a client that is still sending it would lose the answer. The
     // rest of the body is read and dropped instead, within the request's time limit, unless the client asked to close the connection.
     if (reply.hasHeader('connection') && reply.raw.shouldKeepAlive) reply.removeHeader('connection');
-    return sendProblem(request, reply, name, detail, faults, more);
+    return sendProblem(request, reply, explanation);
   });
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(request, reply, 'not_found', `There is nothing at ${request.method} ${pathOf(request)}`),
+    sendProblem(request, reply, {
+      name: 'not_found',
+      detail: `There is nothing at ${request.method} ${pathOf(request)}`,
+    }),
   );
 }
 
 /** What fastify refuses before any route or hook: a URL it cannot decode, or one with an overlong part. */
 export function answerFrameworkError(_error: Error, request: FastifyRequest, reply: FastifyReply): void {
-  sendProblem(
-    request,
-    reply,
-    'unreadable_request',
-    'The URL has a part that is too long or not encoded as it should be',
-  );
+  const detail = 'The URL has a part that is too long or not encoded as it should be';
+  sendProblem(request, reply, { name: 'unreadable_request', detail });
 }
 
-function sendProblem(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  name: ProblemName,
-  detail: string,
-  faults?: readonly Fault[],
-  more?: ProblemExtension,
-) {
+function sendProblem(request: FastifyRequest, reply: FastifyReply, { name, detail, ...parts }: Explanation) {
   request.refusal ??= name;
-  const problem = makeProblem(name, detail, pathOf(request), faults, more);
+  const problem = makeProblem(name, detail, pathOf(request), parts);
   // Serialised here: the route's own response schemas are not made for problems.
   return reply
     .status(problem.status)
@@ -174,13 +166,11 @@ function tooLargeDetail(maxBytes: number): string {
   return `The body is larger than the ${maxBytes} bytes this route allows`;
 }
 
-type Explanation = {
-  name: ProblemName;
+type Explanation = ProblemParts & {
+  readonly name: ProblemName;
   /** As it is counted, where that is another. */
-  reason?: RefusalReason | undefined;
-  detail: string;
-  faults?: readonly Fault[] | undefined;
-  more?: ProblemExtension | undefined;
+  readonly reason?: RefusalReason | undefined;
+  readonly detail: string;
 };
 
 function explain(error: FastifyError | Error, request: FastifyRequest, deps: ErrorDeps): Explanation {

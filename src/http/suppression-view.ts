@@ -1,13 +1,14 @@
 /** Suppressions in answers: one, a page, and whole lists as NDJSON or CSV. */
 import { z } from 'zod';
 import { timeOfId } from '../domain/id.ts';
+import { isoOf } from '../domain/iso-time.ts';
 import {
   type Suppression,
   type SuppressionReason,
   suppressionReasons,
   suppressionScopes,
 } from '../domain/suppression.ts';
-import { isoOf, objectField, time } from './answer-fields.ts';
+import { objectField, time } from './answer-fields.ts';
 import { csvHeader, csvLine } from './csv.ts';
 import { partialPageOf } from './paging.ts';
 

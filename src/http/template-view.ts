@@ -1,6 +1,7 @@
 /** A template as callers see it: the schemas, and views made of a stored template. */
 import { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
+import { isoOf } from '../domain/iso-time.ts';
 import {
   type CompiledTemplate,
   type Letter,
@@ -13,7 +14,7 @@ import {
   versionIdOf,
 } from '../domain/template.ts';
 import type { TemplateVersion } from '../store/templates.ts';
-import { deletedView, isoOf, objectField, time } from './answer-fields.ts';
+import { deletedView, objectField, time } from './answer-fields.ts';
 import { pageOf } from './paging.ts';
 
 const id = z.string().meta({ description: 'Its id, `tp_…`.' });

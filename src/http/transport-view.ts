@@ -1,8 +1,9 @@
 /** A transport in answers. */
+
+import { isoOf, isoOrNull } from '../domain/iso-time.ts';
 import { type Rate, windowName } from '../domain/rate.ts';
 import { isHangingPool, type TransportReport, type Verification } from '../domain/transport-report.ts';
 import { type Breaker, isTrialOpen } from '../domain/transport-state.ts';
-import { isoOf, isoOrNull } from './answer-fields.ts';
 import type { TransportView, VerifyResult } from './transport-schemas.ts';
 
 export function transportViewOf(report: TransportReport): TransportView {

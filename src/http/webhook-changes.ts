@@ -1,14 +1,17 @@
 /** PATCH /v1/webhooks/:id, …/rotate-secret and …/test: what may be done with an endpoint that is there. */
+
+import { isoOf } from '../domain/iso-time.ts';
+import { isSuccess } from '../domain/post.ts';
 import { changedWebhook, type Webhook, webhookChanges } from '../domain/webhook.ts';
 import { rotated, webhookSecret } from '../domain/webhook-signature.ts';
 import type { WebhookTest } from '../pipeline/test-webhook.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
-import { isoOf } from './answer-fields.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { refuseOtherIds } from './path-id.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App, Routes } from './server.ts';
+import { webhookConfig as config, findWebhook, webhookMissing } from './webhook-access.ts';
 import {
   changedWebhookView,
   missingWebhook,
@@ -17,7 +20,6 @@ import {
   webhookParams,
   webhookViewOf,
 } from './webhook-schemas.ts';
-import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.ts';
 
 type Deps = CreationDeps<'wh'> & {
   webhooks: Pick<Webhooks, 'get' | 'change'>;
@@ -72,7 +74,7 @@ function addChange(app: App, deps: Deps): void {
         before.push(was);
         return { webhook: changedWebhook(was, body) ?? tooMany() };
       });
-      if (webhook === null) refuseWebhook(id);
+      if (webhook === null) throw webhookMissing(id);
       const was = before.at(-1);
       // A disabled endpoint waits for nothing. After a move its old failures say nothing about the new URL.
       if (webhook.status === 'disabled') await deps.posts.drop(id);
@@ -142,7 +144,7 @@ function addTest(app: App, deps: Deps): void {
         id,
         event_id: eventId,
         type,
-        ok: result.status >= 200 && result.status < 300,
+        ok: isSuccess(result.status),
         status: result.status === 0 ? null : result.status,
         detail: result.detail,
         ms: result.ms,
@@ -164,7 +166,8 @@ async function rotate(deps: Deps, id: string, { secret: entropy, mark }: Made): 
     const note = String(turned.previousSecret?.until ?? now);
     return { webhook: turned, once: mark && { mark, note } };
   });
-  return String((webhook ?? refuseWebhook(id)).previousSecret?.until ?? now);
+  if (webhook === null) throw webhookMissing(id);
+  return String(webhook.previousSecret?.until ?? now);
 }
 
 function tooMany(): never {

@@ -18,9 +18,9 @@ import {
 } from './delivery-schemas.ts';
 import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
+import { webhookConfig as config, findWebhook } from './webhook-access.ts';
 import { missingWebhook, webhookParams } from './webhook-schemas.ts';
-import { webhookConfig as config, findWebhook } from './webhooks.ts';
 
 type Deps = {
   webhooks: Pick<Webhooks, 'get'>;
@@ -47,63 +47,69 @@ const params = webhookParams.extend({
 
 export function webhookDeliveryRoutes(deps: Deps): Routes {
   return (app) => {
-    app.route({
-      method: 'GET',
-      url: '/webhooks/:id/deliveries',
-      config,
-      schema: {
-        operationId: 'listWebhookDeliveries',
-        summary: 'List deliveries to an endpoint',
-        description:
-          'Newest first. The last 1,000 successful and the last 1,000 failed deliveries are kept, as long as events are (`RETENTION_EVENTS`). All pending ones are kept; the 2,000 that were tried last are listed.',
-        tags,
-        params: webhookParams,
-        querystring: listQuery,
-        response: { 200: deliveryPage, ...problemAnswers(400, 404, 422) },
-        'x-examples': missingWebhook,
-      },
-      handler: async ({ params: { id }, query }) => {
-        await findWebhook(deps.webhooks, id);
-        const { event_type: eventType, event_id: eventId, ...rest } = query;
-        const event = eventId === undefined ? undefined : { id: eventId, place: await deps.events.find(eventId) };
-        const { page, hasMore } = await deps.deliveries.page(id, { ...rest, eventType, event });
-        return { object: 'list' as const, has_more: hasMore, data: page.map(deliveryViewOf) };
-      },
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/webhooks/:id/deliveries/:delivery_id',
-      config,
-      schema: {
-        operationId: 'getWebhookDelivery',
-        summary: 'Get a delivery',
-        description: 'The request that was sent, and for each try the time, the answer and the duration.',
-        tags,
-        params,
-        response: { 200: deliveryDetail, ...problemAnswers(400, 404) },
-        'x-examples': missingDelivery,
-      },
-      handler: async ({ params: { id, delivery_id } }) => {
-        const webhook = await findWebhook(deps.webhooks, id);
-        const delivery = await deps.deliveries.get(id, delivery_id);
-        if (delivery === null)
-          throw new ProblemError('not_found', `There is no delivery ${delivery_id} of that webhook`);
-        const [answers, said] = await Promise.all([
-          deps.deliveries.answers(id, delivery),
-          deps.buildPayloads(delivery.parcel),
-        ]);
-        const headers = headersOf(webhook, delivery);
-        const isWhole = said.length === placesIn(delivery.parcel).length;
-        const body = isWhole ? bodyOf(said, isBatch(delivery.parcel)) : null;
-        return {
-          ...deliveryViewOf(delivery),
-          request: headers && { headers, body },
-          tries: triesOf(delivery, answers),
-        };
-      },
-    });
+    addList(app, deps);
+    addReading(app, deps);
   };
+}
+
+function addList(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/webhooks/:id/deliveries',
+    config,
+    schema: {
+      operationId: 'listWebhookDeliveries',
+      summary: 'List deliveries to an endpoint',
+      description:
+        'Newest first. The last 1,000 successful and the last 1,000 failed deliveries are kept, as long as events are (`RETENTION_EVENTS`). All pending ones are kept; the 2,000 that were tried last are listed.',
+      tags,
+      params: webhookParams,
+      querystring: listQuery,
+      response: { 200: deliveryPage, ...problemAnswers(400, 404, 422) },
+      'x-examples': missingWebhook,
+    },
+    handler: async ({ params: { id }, query }) => {
+      await findWebhook(deps.webhooks, id);
+      const { event_type: eventType, event_id: eventId, ...rest } = query;
+      const event = eventId === undefined ? undefined : { id: eventId, place: await deps.events.find(eventId) };
+      const { page, hasMore } = await deps.deliveries.page(id, { ...rest, eventType, event });
+      return { object: 'list' as const, has_more: hasMore, data: page.map(deliveryViewOf) };
+    },
+  });
+}
+
+function addReading(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/webhooks/:id/deliveries/:delivery_id',
+    config,
+    schema: {
+      operationId: 'getWebhookDelivery',
+      summary: 'Get a delivery',
+      description: 'The request that was sent, and for each try the time, the answer and the duration.',
+      tags,
+      params,
+      response: { 200: deliveryDetail, ...problemAnswers(400, 404) },
+      'x-examples': missingDelivery,
+    },
+    handler: async ({ params: { id, delivery_id } }) => {
+      const webhook = await findWebhook(deps.webhooks, id);
+      const delivery = await deps.deliveries.get(id, delivery_id);
+      if (delivery === null) throw new ProblemError('not_found', `There is no delivery ${delivery_id} of that webhook`);
+      const [answers, said] = await Promise.all([
+        deps.deliveries.answers(id, delivery),
+        deps.buildPayloads(delivery.parcel),
+      ]);
+      const headers = headersOf(webhook, delivery);
+      const isWhole = said.length === placesIn(delivery.parcel).length;
+      const body = isWhole ? bodyOf(said, isBatch(delivery.parcel)) : null;
+      return {
+        ...deliveryViewOf(delivery),
+        request: headers && { headers, body },
+        tries: triesOf(delivery, answers),
+      };
+    },
+  });
 }
 
 const signatureNames: ReadonlySet<string> = new Set(signatureFamilies.map((family) => `${family}-signature`));

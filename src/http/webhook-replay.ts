@@ -1,18 +1,19 @@
 /** POST /v1/webhooks/:id/replay: sends events to an endpoint again, whether they were delivered or missed. */
 import { z } from 'zod';
 import { eventTypes } from '../domain/event.ts';
+import { isoOrNull } from '../domain/iso-time.ts';
 import { instant } from '../domain/send-time.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { Replayed, ReplayRequest } from '../pipeline/replay.ts';
 import type { Webhooks } from '../store/webhooks.ts';
-import { isoOrNull, objectField, time } from './answer-fields.ts';
+import { objectField, time } from './answer-fields.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { deliveryExampleId } from './delivery-schemas.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
+import { webhookConfig as config, findWebhook } from './webhook-access.ts';
 import { webhookParams } from './webhook-schemas.ts';
-import { webhookConfig as config, findWebhook } from './webhooks.ts';
 
 type Deps = CreationDeps<'ch'> & {
   webhooks: Pick<Webhooks, 'get'>;

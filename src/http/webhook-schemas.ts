@@ -1,9 +1,10 @@
 /** The schemas of webhook endpoints in answers. */
 import { z } from 'zod';
 import { eventTypes } from '../domain/event.ts';
+import { isoOf, isoOrNull } from '../domain/iso-time.ts';
 import { lanes } from '../domain/lane.ts';
 import { disabledReasons, type Webhook, webhookStatuses } from '../domain/webhook.ts';
-import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
+import { deletedView, objectField, time } from './answer-fields.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageOf } from './paging.ts';
 

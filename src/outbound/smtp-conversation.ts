@@ -26,6 +26,16 @@ export type Progress = {
   begunAt: number | null;
 };
 
+/** What is said to a server to send one message, and how far that came. */
+type Transaction = {
+  readonly talk: SmtpTalk;
+  readonly nextHop: NextHop;
+  readonly commands: EnvelopeCommands;
+  readonly message: Message;
+  readonly context: MessageContext;
+  readonly progress: Progress;
+};
+
 /** How long a server may take for the first reply to an envelope that came with a body. Some servers drop such an envelope. */
 const earlyEnvelopeReplyMs = 5_000;
 /** A larger body takes long, and no other message should wait behind it. */
@@ -40,21 +50,15 @@ type Ask = (command: string, withinMs?: number) => Promise<string>;
  * @returns the reply for every recipient without a reply of its own; null when the claim was refused
  * @throws SmtpError when the connection ends, ClaimFailed
  */
-export async function converse(
-  talk: SmtpTalk,
-  nextHop: NextHop,
-  commands: EnvelopeCommands,
-  message: Message,
-  context: MessageContext,
-  progress: Progress,
-): Promise<string | null> {
+export async function converse(transaction: Transaction): Promise<string | null> {
+  const { talk, nextHop, progress } = transaction;
+  const { mail, rcpt } = transaction.commands;
   const { pipelining } = nextHop.extensions;
-  const { mail, rcpt } = commands;
   const ask = askOver(talk, nextHop);
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
-  const toMail = await askMail(ask, mail, nextHop, context, progress);
+  const toMail = await askMail(ask, transaction);
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
-  const end = await askEach(ask, rcpt, message.envelope.to, toMail, progress);
+  const end = await askEach(ask, toMail, transaction);
   if (end !== null) {
     talk.close();
     return end;
@@ -69,7 +73,7 @@ export async function converse(
   // A 250 here answers another command. Taken as the answer to DATA, it would make the next reply count as the answer to the body.
   if (isPositive(dataReply)) throw unexpected(dataReply);
   if (!isIntermediate(dataReply)) return dataReply;
-  return await handOver(talk, message.raw, nextHop, context, progress);
+  return await handOver(transaction);
 }
 
 function askOver(talk: SmtpTalk, { extensions: { pipelining }, patience }: NextHop): Ask {
@@ -85,17 +89,10 @@ function askOver(talk: SmtpTalk, { extensions: { pipelining }, patience }: NextH
   };
 }
 
-async function askMail(
-  ask: Ask,
-  mail: string,
-  { patience }: NextHop,
-  { before }: MessageContext,
-  progress: Progress,
-): Promise<string> {
-  const toMail = await ask(
-    mail,
-    before === null ? patience.envelope : Math.min(patience.envelope, earlyEnvelopeReplyMs),
-  );
+async function askMail(ask: Ask, { commands, nextHop, context, progress }: Transaction): Promise<string> {
+  const { envelope } = nextHop.patience;
+  const { before } = context;
+  const toMail = await ask(commands.mail, before === null ? envelope : Math.min(envelope, earlyEnvelopeReplyMs));
   progress.toMail = toMail;
   // The refusal may be about the early envelope. If it is about the message, the server refuses it again when it is sent alone.
   if (before !== null && !isPositive(toMail)) throw unexpected(toMail);
@@ -106,12 +103,11 @@ async function askMail(
 /** @returns the reply that ended the transaction for all recipients; null when DATA is next */
 async function askEach(
   ask: Ask,
-  rcpt: readonly string[],
-  to: readonly string[],
   toMail: string,
-  { refused }: Progress,
+  { commands, message, progress: { refused } }: Transaction,
 ): Promise<string | null> {
-  for (const [index, command] of rcpt.entries()) {
+  const { to } = message.envelope;
+  for (const [index, command] of commands.rcpt.entries()) {
     const reply = await ask(command);
     // A 421 ends the transaction, also for recipients that were accepted before.
     if (reply.startsWith('421')) return isPositive(toMail) ? reply : toMail;
@@ -130,23 +126,18 @@ async function sendEmptyBody(talk: SmtpTalk, toMail: string, { patience }: NextH
 }
 
 /** Claims the hand-over once the server waits for the body, which then leaves in one write. */
-async function handOver(
-  talk: SmtpTalk,
-  raw: Buffer,
-  { patience, now }: NextHop,
-  { claim, follow }: MessageContext,
-  progress: Progress,
-): Promise<string | null> {
-  const isOurs = await claim().catch((error: unknown) => {
+async function handOver({ talk, nextHop, message, context, progress }: Transaction): Promise<string | null> {
+  const { raw } = message;
+  const isOurs = await context.claim().catch((error: unknown) => {
     throw new ClaimFailed('The claim failed', { cause: error });
   });
   if (!isOurs) return null;
   progress.isClaimed = true;
   await expectNothing(talk);
-  progress.begunAt = now();
-  if (raw.length <= followableBytes && follow()) talk.gather();
+  progress.begunAt = nextHop.now();
+  if (raw.length <= followableBytes && context.follow()) talk.gather();
   talk.write(dotStuffed(raw));
-  const answer = await talk.reply(patience.body);
+  const answer = await talk.reply(nextHop.patience.body);
   // A server that answers neither yes nor no may have taken the message.
   if (!isVerdict(answer)) throw smtpError('EPROTOCOL', `Neither taken nor refused: ${answer}`);
   return answer;

@@ -76,7 +76,8 @@ export async function transact(
   const progress: Progress = { toMail: null, refused: [], stage: 'mail', isClaimed: false, begunAt: null };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
-    const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, context, progress);
+    const commands = envelopeOf(message, extensions, isUtf8);
+    const end = await converse({ talk, nextHop, commands, message, context, progress });
     if (end === null) {
       // The server waits for a body: only closing ends the transaction without one.
       talk.close();

@@ -1,6 +1,6 @@
 /** POSTs signed events to endpoints: no redirects, no private networks unless allowed, a deadline, a limit on what is read. */
 import { type Dispatcher, request } from 'undici';
-import type { PostResult } from '../domain/post.ts';
+import { isSuccess, type PostResult } from '../domain/post.ts';
 import { makeAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts';
@@ -37,10 +37,9 @@ export function openWebhookClient(options: Options): WebhookClient {
         const answer = await request(url, { dispatcher: agent, method: 'POST', headers, body, signal });
         const { statusCode: status } = answer;
         const { text, isWhole } = await readSome(answer.body);
-        const isSuccess = status >= 200 && status < 300;
         return {
           status,
-          detail: isSuccess ? null : `answered ${status}`,
+          detail: isSuccess(status) ? null : `answered ${status}`,
           ms: ms(),
           body: text,
           isWhole,

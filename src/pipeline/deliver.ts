@@ -2,6 +2,7 @@
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import type { MissingFile } from '../domain/attachment.ts';
 import { type EmailInHand, type EmailState, type HandOver, isHandedOver, type StoredEmail } from '../domain/email.ts';
+import { isoOf } from '../domain/iso-time.ts';
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
 import { askedFor, nextDue } from '../domain/recipient.ts';
@@ -169,7 +170,7 @@ function outcomeOf(handOver: HandOver, state: EmailState): SettledOutcome {
     const { to, attempts } = askedFor(asked);
     return sandboxAnswer(to, attempts).answer;
   }
-  const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
+  const detail = `the worker stopped after the hand-over began at ${isoOf(handOver.at)}`;
   const { transport, to } = handOver;
   return { kind: 'unknown', transport, detail, refused: [], ...(to === undefined ? {} : { to }) };
 }

@@ -3,6 +3,13 @@ import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
 import { waitOn } from './redis.ts';
 
+/** Lua: rings. A bell that has rung and was not heard yet stays as it is. */
+export const ringBell = `
+local function ringBell(bell)
+  if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, 1) end
+end
+`;
+
 /** Shortest timeout: Redis before 7.0.8 takes 1 ms, and every Redis takes 0, for a wait without end (redis#11687). */
 const leastWaitMs = 2;
 

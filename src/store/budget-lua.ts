@@ -1,4 +1,5 @@
 /** The rates of a transport in Lua: text at the beginning of other scripts. */
+import { clockSkewMs } from '../domain/clock.ts';
 
 /** The window of a quota is counted in this many parts; each part is free again when it is one window old. */
 const partsOfWindow = 60;
@@ -9,8 +10,6 @@ const widestGapWithSlackMs = 500;
 /** Messages of a fast rate may go this early, at most half a percent over ten seconds, so that not each message of a burst is parked. */
 const aheadMs = 50;
 const widestGapAheadMs = aheadMs / 2;
-/** Workers' clocks differ by less. A mark further ahead was made before a clock was put back, and must not hold up mail until then. */
-export const clockSkewMs = 5_000;
 /** Longer than any quota's window: an unused budget goes away. */
 export const budgetKeptMs = 2 * 86_400_000;
 

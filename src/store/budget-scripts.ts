@@ -1,8 +1,6 @@
-/**
- * The atomic steps for mail that shares the rates of a transport: admit, park, release. KEYS of each: budget permits, parked of
- * transactional and bulk, again of transactional and bulk, bell parkedFor.
- */
+/** The atomic steps for mail that shares the rates of a transport: admit, park, release. */
 import { bulkEvery } from '../domain/lane.ts';
+import { ringBell } from './bell.ts';
 import { budget, budgetKeptMs, campaignTokens } from './budget-lua.ts';
 import { named } from './named.ts';
 import { script } from './redis.ts';
@@ -10,8 +8,25 @@ import { script } from './redis.ts';
 /** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
 export const parkedFraction = 0.5;
 
+/** The keys of each script. */
+export const budgetKeys = named(
+  'budgetKey',
+  'permitsKey',
+  'parkedTransactional',
+  'parkedBulk',
+  'againTransactional',
+  'againBulk',
+  'bell',
+  'parkedFor',
+);
+
+/** Lua: the keys by their names; those of a lane (1 transactional, 2 bulk) are `parkedIn[lane]` and `againIn[lane]`. */
+const readKeys = `${budgetKeys.read('KEYS')}
+local parkedIn, againIn = {parkedTransactional, parkedBulk}, {againTransactional, againBulk}
+`;
+
 /** Lua: the name of the transport, the last part but one of a key of its parked mail: it has no colon. */
-const nameOf = `string.match(KEYS[3], '([^:]+):[^:]+$')`;
+const nameOf = `string.match(parkedTransactional, '([^:]+):[^:]+$')`;
 
 /**
  * Parks; 1 when it was not parked before. The transport is noted with it, so that its mail is found also after the plan dropped it. ARGV for
@@ -21,9 +36,9 @@ const nameOf = `string.match(KEYS[3], '([^:]+):[^:]+$')`;
 const park = `
 local function park(at)
   local id, lane = ARGV[at], tonumber(ARGV[at + 1])
-  redis.call('SADD', KEYS[8], ${nameOf})
-  redis.call('ZADD', KEYS[4 + lane], ARGV[at + 3], id)
-  return redis.call('ZADD', KEYS[2 + lane], ARGV[at + 2], id)
+  redis.call('SADD', parkedFor, ${nameOf})
+  redis.call('ZADD', againIn[lane], ARGV[at + 3], id)
+  return redis.call('ZADD', parkedIn[lane], ARGV[at + 2], id)
 end
 `;
 
@@ -34,7 +49,7 @@ end
 const giveVoided = `
 local function giveVoided(count, now, rates)
   if count == 0 then return end
-  local budget = openBudget(KEYS[1], now, rates)
+  local budget = openBudget(budgetKey, now, rates)
   budget.giveToQuotas(count)
   budget.keep()
 end
@@ -42,11 +57,11 @@ end
 
 /** Parks without asking. ARGV now, number of rates, count and window of each, then the emails as above. A permit is void then. */
 export const parkScript = script(
-  `${budget}${giveVoided}${park}
+  `${readKeys}${budget}${giveVoided}${park}
 local rates, first = ratesFrom(2)
 local voided = 0
 for i = first, #ARGV, 4 do
-  voided = voided + redis.call('ZREM', KEYS[2], ARGV[i])
+  voided = voided + redis.call('ZREM', permitsKey, ARGV[i])
   park(i)
 end
 giveVoided(voided, tonumber(ARGV[1]), rates)`,
@@ -54,16 +69,16 @@ giveVoided(voided, tonumber(ARGV[1]), rates)`,
 );
 
 /**
- * Voids permits. KEYS budget permits; ARGV now, number of rates, count and window of each, then id and lapse of each permit: one with another
+ * Voids permits. ARGV now, number of rates, count and window of each, then id and lapse of each permit: one with another
  * lapse is a later one, and stays.
  */
 export const voidScript = script(
-  `${budget}${giveVoided}
+  `${readKeys}${budget}${giveVoided}
 local rates, first = ratesFrom(2)
 local voided = 0
 for i = first, #ARGV, 2 do
-  if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[i]) or 0) == tonumber(ARGV[i + 1]) then
-    voided = voided + redis.call('ZREM', KEYS[2], ARGV[i])
+  if tonumber(redis.call('ZSCORE', permitsKey, ARGV[i]) or 0) == tonumber(ARGV[i + 1]) then
+    voided = voided + redis.call('ZREM', permitsKey, ARGV[i])
   end
 end
 giveVoided(voided, tonumber(ARGV[1]), rates)`,
@@ -75,29 +90,29 @@ giveVoided(voided, tonumber(ARGV[1]), rates)`,
  * by its campaign and not parked. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
-  `${budget}${campaignTokens}${park}
+  `${readKeys}${budget}${campaignTokens}${park}
 local now = tonumber(ARGV[1])
 local rates, first = ratesFrom(2)
-local budget = openBudget(KEYS[1], now, rates)
-local campaigns = openCampaignTokens(KEYS[1], now, budget)
-local permits = redis.call('ZCARD', KEYS[2])
-local parked = {redis.call('ZCARD', KEYS[3]), redis.call('ZCARD', KEYS[4])}
+local budget = openBudget(budgetKey, now, rates)
+local campaigns = openCampaignTokens(budgetKey, now, budget)
+local permits = redis.call('ZCARD', permitsKey)
+local parked = {redis.call('ZCARD', parkedTransactional), redis.call('ZCARD', parkedBulk)}
 local function usePermit(id)
-  local ends = permits > 0 and redis.call('ZSCORE', KEYS[2], id)
+  local ends = permits > 0 and redis.call('ZSCORE', permitsKey, id)
   if not ends then return false end
-  redis.call('ZREM', KEYS[2], id)
+  redis.call('ZREM', permitsKey, id)
   return tonumber(ends) > now
 end
 local function isFirst(id, lane, dueAt)
   if lane == 2 and parked[1] > 0 then return false end
   if parked[lane] == 0 then return true end
-  local head = redis.call('ZRANGE', KEYS[2 + lane], 0, 0, 'WITHSCORES')
+  local head = redis.call('ZRANGE', parkedIn[lane], 0, 0, 'WITHSCORES')
   local at = tonumber(head[2])
   return dueAt < at or (dueAt == at and id <= head[1])
 end
 local function unpark(id, lane)
-  if parked[lane] == 0 or redis.call('ZREM', KEYS[2 + lane], id) == 0 then return end
-  redis.call('ZREM', KEYS[4 + lane], id)
+  if parked[lane] == 0 or redis.call('ZREM', parkedIn[lane], id) == 0 then return end
+  redis.call('ZREM', againIn[lane], id)
   parked[lane] = parked[lane] - 1
 end
 local answer = {}
@@ -148,17 +163,17 @@ export const releaseArguments = named(
  * The mark of a parked email in `again` ends in half a millisecond. An email with another mark, or none, was canceled, moved, or taken up
  * because its time was over: it waits no longer and takes no token.
  */
-export const releaseScript = script(`${budget}${campaignTokens}
+export const releaseScript = script(`${readKeys}${ringBell}${budget}${campaignTokens}
 ${releaseArguments.read('ARGV')}
 now, most = tonumber(now), tonumber(most)
 local rates = ratesFrom(${releaseArguments.count + 1})
-local budget = openBudget(KEYS[1], now, rates)
-local campaigns = openCampaignTokens(KEYS[1], now, #rates > 0 and budget)
+local budget = openBudget(budgetKey, now, rates)
+local campaigns = openCampaignTokens(budgetKey, now, #rates > 0 and budget)
 local room = most
 if #rates > 0 then
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. latestLapseAt, '+inf')
-  room = math.min(most, tonumber(mostPermits) - redis.call('ZCARD', KEYS[2]))
+  redis.call('ZREMRANGEBYSCORE', permitsKey, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', permitsKey, '(' .. latestLapseAt, '+inf')
+  room = math.min(most, tonumber(mostPermits) - redis.call('ZCARD', permitsKey))
 end
 local isCut = false
 local function openLane(lane)
@@ -169,10 +184,10 @@ local function openLane(lane)
       isCut = true
       return false
     end
-    local more = redis.call('ZRANGE', KEYS[2 + lane], #ids, #ids + ${looksPerRead - 1})
+    local more = redis.call('ZRANGE', parkedIn[lane], #ids, #ids + ${looksPerRead - 1})
     isEnd = #more < ${looksPerRead}
     if #more == 0 then return false end
-    for i, mark in ipairs(redis.call('ZMSCORE', KEYS[4 + lane], unpack(more))) do
+    for i, mark in ipairs(redis.call('ZMSCORE', againIn[lane], unpack(more))) do
       ids[#ids + 1], marks[#marks + 1] = more[i], tonumber(mark or 0)
     end
     return true
@@ -188,13 +203,13 @@ local function openLane(lane)
     end,
     pass = function() passed = passed + 1 end,
     close = function(self)
-      if passed > 0 then redis.call('ZREMRANGEBYRANK', KEYS[2 + lane], 0, passed - 1) end
-      if #self.due > 0 then redis.call('ZADD', KEYS[4 + lane], unpack(self.due)) end
+      if passed > 0 then redis.call('ZREMRANGEBYRANK', parkedIn[lane], 0, passed - 1) end
+      if #self.due > 0 then redis.call('ZADD', againIn[lane], unpack(self.due)) end
     end
   }
 end
 local lanes = {openLane(1), openLane(2)}
-local serials = redis.call('HMGET', KEYS[1], 'released', 'released_bulk')
+local serials = redis.call('HMGET', budgetKey, 'released', 'released_bulk')
 local serial, serialOfBulk = tonumber(serials[1] or 0), tonumber(serials[2] or 0)
 local released, leftOf, permits = 0, {tonumber(mostTransactional), tonumber(mostBulk)}, {}
 local function release(of, id)
@@ -221,19 +236,19 @@ for _, lane in ipairs(lanes) do lane:close() end
 budget.keep()
 campaigns.keep()
 if serial > tonumber(serials[1] or 0) then
-  redis.call('HSET', KEYS[1], 'released', serial, 'released_bulk', serialOfBulk)
-  redis.call('PEXPIRE', KEYS[1], ${budgetKeptMs})
+  redis.call('HSET', budgetKey, 'released', serial, 'released_bulk', serialOfBulk)
+  redis.call('PEXPIRE', budgetKey, ${budgetKeptMs})
 end
 if released > 0 then
   if #rates > 0 then
-    redis.call('ZADD', KEYS[2], unpack(permits))
-    redis.call('PEXPIRE', KEYS[2], latestLapseAt - now)
+    redis.call('ZADD', permitsKey, unpack(permits))
+    redis.call('PEXPIRE', permitsKey, latestLapseAt - now)
   end
-  if redis.call('LLEN', KEYS[7]) == 0 then redis.call('LPUSH', KEYS[7], 1) end
+  ringBell(bell)
 end
-local left = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
+local left = redis.call('ZCARD', parkedTransactional) + redis.call('ZCARD', parkedBulk)
 if left == 0 then
-  redis.call('SREM', KEYS[8], ${nameOf})
+  redis.call('SREM', parkedFor, ${nameOf})
   return {released, 0, -1}
 end
 local isFull = most > 0 and released >= room
@@ -242,13 +257,13 @@ if isFull then return {released, left, now + ${busyRestMs}} end
 return {released, left, math.ceil(math.max(now + ${restMs}, budget.freeAt()))}`);
 
 /** Gives tokens back. ARGV now, how many, number of rates, count and window of each. */
-export const giveBackScript = script(`${budget}
+export const giveBackScript = script(`${readKeys}${budget}
 local rates = ratesFrom(3)
-local budget = openBudget(KEYS[1], tonumber(ARGV[1]), rates)
+local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
 budget.give(tonumber(ARGV[2]))
 budget.keep()`);
 
 /** What is left. ARGV now, number of rates, count and window of each; answers as `left()` of a budget does. */
-export const leftScript = script(`${budget}
+export const leftScript = script(`${readKeys}${budget}
 local rates = ratesFrom(2)
-return openBudget(KEYS[1], tonumber(ARGV[1]), rates).left()`);
+return openBudget(budgetKey, tonumber(ARGV[1]), rates).left()`);

@@ -6,6 +6,7 @@ import type { Rate } from '../domain/rate.ts';
 import type { RateLeft } from '../domain/transport-report.ts';
 import {
   admitScript,
+  budgetKeys,
   giveBackScript,
   leftScript,
   parkedFraction,
@@ -72,7 +73,7 @@ export function openBudgets(redis: Redis) {
   });
   const voidInGroup = groupPerTransport(async (name, members: readonly (Given & { readonly permit: Permit })[]) => {
     const args = [...sharedArgs(members), ...members.flatMap(({ permit: { id, lapsesAt } }) => [id, lapsesAt])];
-    await voidScript(redis, [keys.budget(name), keys.permits(name)], args);
+    await voidScript(redis, keysOf(name), args);
     return members.map(() => undefined);
   });
 
@@ -146,7 +147,7 @@ export function openBudgets(redis: Redis) {
      */
     async unpark(name: string, rates: readonly Rate[], now: number): Promise<number> {
       const permits = await redis.zrange(keys.permits(name), '0', '-1', 'WITHSCORES');
-      await voidScript(redis, [keys.budget(name), keys.permits(name)], [now, ...rateArgs(rates), ...permits]);
+      await voidScript(redis, keysOf(name), [now, ...rateArgs(rates), ...permits]);
       let released = 0;
       for (;;) {
         const step = await release(name, [], { max: maxReleased }, now);
@@ -177,7 +178,7 @@ export function openBudgets(redis: Redis) {
     /** What is left of each rate, one for each window. */
     async left(name: string, rates: readonly Rate[], now: number): Promise<RateLeft[]> {
       if (rates.length === 0) return [];
-      const numbers = (await leftScript(redis, [keys.budget(name)], [now, ...rateArgs(rates)])) as number[];
+      const numbers = (await leftScript(redis, keysOf(name), [now, ...rateArgs(rates)])) as number[];
       const known = (number = -1) => (number < 0 ? null : number);
       return onePerWindow(rates).map((rate, index) => {
         const [remaining, nextAt, resetAt] = numbers.slice(3 * index);
@@ -227,8 +228,16 @@ function sharedArgs(members: readonly Given[]): number[] {
 }
 
 function keysOf(name: string): string[] {
-  const parked = lanes.map((lane) => keys.parked(name, lane));
-  return [keys.budget(name), keys.permits(name), ...parked, ...lanes.map(keys.again), keys.bell, keys.parkedFor];
+  return budgetKeys.inOrder({
+    budgetKey: keys.budget(name),
+    permitsKey: keys.permits(name),
+    parkedTransactional: keys.parked(name, 'transactional'),
+    parkedBulk: keys.parked(name, 'bulk'),
+    againTransactional: keys.again('transactional'),
+    againBulk: keys.again('bulk'),
+    bell: keys.bell,
+    parkedFor: keys.parkedFor,
+  });
 }
 
 /** Of two rates for the same window the smaller count applies. */

@@ -7,6 +7,7 @@ import { maxPlaces } from '../domain/id.ts';
 import { type AddressMark, markOf } from './campaign-addresses.ts';
 import { packChunk, unpackChunk } from './campaign-chunk.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 /** An upload that can be continued: its name, and the request that has it in hand. */
@@ -53,26 +54,39 @@ local function isOwner(uploads, scope, owner)
 end
 `;
 
+/** A key for each chunk follows, then one for each address. */
+const addKeys = named('campaign', 'marks', 'uploads', 'uploadTimes');
+/** The bytes of each chunk follow, then one member for each address. */
+const addArguments = named(
+  'batchId',
+  'expected', // number of places
+  'scope', // of the upload; '' for none
+  'owner',
+  'leaseEnd', // of the owner
+  'progress',
+  'chunkCount',
+);
+
 /**
- * KEYS campaign marks uploads uploadTimes, a key for each chunk, a key for each address; ARGV batch id, expected number of places, scope ('' for
- * none), owner, end of its lease, progress, number of chunks and their bytes, one member for each address. Answers `moved` when places were
- * added since they were read: so an address that another request added meanwhile cannot be added twice. A repeat after a lost answer is
- * recognized by its batch id; each upload keeps its own, because other uploads go on meanwhile.
+ * Answers `moved` when places were added since they were read: so an address that another request added meanwhile cannot be added twice. A
+ * repeat after a lost answer is recognized by its batch id; each upload keeps its own, because other uploads go on meanwhile.
  */
 const addScript = script(`${isOwner}
-local campaign, marks, uploads = KEYS[1], KEYS[2], KEYS[3]
-local places, scope, chunks = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[7])
+${addKeys.read('KEYS')}
+${addArguments.read('ARGV')}
+local places, chunks = tonumber(expected), tonumber(chunkCount)
 local stored = redis.call('HMGET', campaign, 'status', 'batch')
 if not stored[1] then return {'gone'} end
 local done = scope ~= '' and redis.call('HGET', uploads, scope .. ':batch') or stored[2]
-if done and string.find(done, ARGV[1], 1, true) then return {'added'} end
+if done and string.find(done, batchId, 1, true) then return {'added'} end
 if stored[1] ~= 'draft' and stored[1] ~= 'scheduled' then return {'refused', stored[1]} end
-if scope ~= '' and not isOwner(uploads, scope, ARGV[4]) then return {'lost'} end
+if scope ~= '' and not isOwner(uploads, scope, owner) then return {'lost'} end
 if redis.call('STRLEN', marks) ~= places then return {'moved'} end
-local added = #KEYS - 4 - chunks
+local firstKey, first = ${addKeys.count}, ${addArguments.count}
+local added = #KEYS - firstKey - chunks
 if places + added > ${maxPlaces} then return {'full'} end
-for i = 1, chunks do redis.call('SET', KEYS[4 + i], ARGV[7 + i]) end
-for i = 1, added do redis.call('SADD', KEYS[4 + chunks + i], ARGV[7 + chunks + i]) end
+for i = 1, chunks do redis.call('SET', KEYS[firstKey + i], ARGV[first + i]) end
+for i = chunks + 1, chunks + added do redis.call('SADD', KEYS[firstKey + i], ARGV[first + i]) end
 if added > 0 then
   redis.call('APPEND', marks, string.rep('q', added))
   redis.call('HINCRBY', campaign, 'n:recipients', added)
@@ -80,31 +94,40 @@ if added > 0 then
 end
 redis.call('HSET', campaign, 'chunks', math.ceil((places + added) / ${chunkSize}))
 if scope == '' then
-  local kept = string.sub(ARGV[1] .. ' ' .. (stored[2] or ''), 1, ${maxBatches * (batchIdLength + 1)})
+  local kept = string.sub(batchId .. ' ' .. (stored[2] or ''), 1, ${maxBatches * (batchIdLength + 1)})
   redis.call('HSET', campaign, 'batch', kept)
 else
-  redis.call('HSET', uploads, scope, ARGV[6], scope .. ':lease', ARGV[4] .. ' ' .. ARGV[5], scope .. ':batch', ARGV[1])
-  redis.call('ZADD', KEYS[4], ARGV[5], scope)
+  redis.call('HSET', uploads, scope, progress, scope .. ':lease', owner .. ' ' .. leaseEnd, scope .. ':batch', batchId)
+  redis.call('ZADD', uploadTimes, leaseEnd, scope)
 end
 return {'added'}`);
 
-/**
- * KEYS campaign uploads uploadTimes; ARGV scope, owner, now, end of the lease, and the time before which the lease of forgotten uploads ended.
- * Answers the progress, '' for a new upload. When there are too many uploads, those unused for longest are forgotten.
- */
+const beginKeys = named('campaign', 'uploads', 'uploadTimes');
+const beginArguments = named(
+  'scope',
+  'owner',
+  'now',
+  'leaseEnd',
+  'forgottenBefore', // uploads whose lease ended before are forgotten
+);
+
+/** Answers the progress, '' for a new upload. When there are too many uploads, those unused for longest are forgotten. */
 const beginScript = script(`${isOwner}
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
-local lease = redis.call('HGET', KEYS[2], ARGV[1] .. ':lease')
-if lease and tonumber(string.match(lease, '%d+$')) > tonumber(ARGV[3]) and not isOwner(KEYS[2], ARGV[1], ARGV[2]) then
+${beginKeys.read('KEYS')}
+${beginArguments.read('ARGV')}
+if redis.call('EXISTS', campaign) == 0 then return {'gone'} end
+local lease = redis.call('HGET', uploads, scope .. ':lease')
+if lease and tonumber(string.match(lease, '%d+$')) > tonumber(now) and not isOwner(uploads, scope, owner) then
   return {'busy'}
 end
-redis.call('HSET', KEYS[2], ARGV[1] .. ':lease', ARGV[2] .. ' ' .. ARGV[4])
-redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
-local over = math.max(redis.call('ZCOUNT', KEYS[3], '-inf', ARGV[5]), redis.call('ZCARD', KEYS[3]) - ${maxUploads})
-for _, scope in ipairs(over > 0 and redis.call('ZPOPMIN', KEYS[3], over) or {}) do
-  redis.call('HDEL', KEYS[2], scope, scope .. ':lease', scope .. ':batch')
+redis.call('HSET', uploads, scope .. ':lease', owner .. ' ' .. leaseEnd)
+redis.call('ZADD', uploadTimes, leaseEnd, scope)
+local tooMany = redis.call('ZCARD', uploadTimes) - ${maxUploads}
+local over = math.max(redis.call('ZCOUNT', uploadTimes, '-inf', forgottenBefore), tooMany)
+for _, old in ipairs(over > 0 and redis.call('ZPOPMIN', uploadTimes, over) or {}) do
+  redis.call('HDEL', uploads, old, old .. ':lease', old .. ':batch')
 end
-return {'begun', redis.call('HGET', KEYS[2], ARGV[1]) or ''}`);
+return {'begun', redis.call('HGET', uploads, scope) or ''}`);
 
 /** KEYS uploads; ARGV scope, owner, progress or '' to leave it as it is. */
 const endScript = script(`${isOwner}
@@ -159,19 +182,19 @@ export function openRecipients(redis: Redis) {
         const first = Math.floor(tail.places / chunkSize);
         const chunks = cut([...tail.rows, ...fresh.map(({ row }) => row)], chunkSize);
         const written = added === 0 ? [] : chunks;
-        const [kind, status] = (await addScript(
-          redis,
-          [
-            ...[keys.campaign(id), keys.campaignMarks(id), keys.campaignUploads(id), keys.campaignUploadTimes(id)],
-            ...written.map((_, n) => keys.campaignChunk(id, first + n)),
-            ...fresh.map(({ mark }) => mark.key),
-          ],
-          [
-            ...[batchId, tail.places, upload?.scope ?? '', upload?.owner ?? '', now + uploadLeaseMs],
-            ...[JSON.stringify(after), written.length, ...written.map(packChunk)],
-            ...fresh.map(({ mark }) => mark.member),
-          ],
-        )) as [Added['kind'] | 'moved', CampaignStatus];
+        const own = addArguments.inOrder({
+          batchId,
+          expected: tail.places,
+          scope: upload?.scope ?? '',
+          owner: upload?.owner ?? '',
+          leaseEnd: now + uploadLeaseMs,
+          progress: JSON.stringify(after),
+          chunkCount: written.length,
+        });
+        const chunkNames = written.map((_, n) => keys.campaignChunk(id, first + n));
+        const names = [...addKeys.inOrder(keysOf(id)), ...chunkNames, ...fresh.map(({ mark }) => mark.key)];
+        const args = [...own, ...written.map(packChunk), ...fresh.map(({ mark }) => mark.member)];
+        const [kind, status] = (await addScript(redis, names, args)) as [Added['kind'] | 'moved', CampaignStatus];
         if (kind === 'moved') continue;
         if (kind === 'refused') return { kind, status };
         if (kind !== 'added') return { kind };
@@ -183,9 +206,9 @@ export function openRecipients(redis: Redis) {
 
     /** Takes an upload in hand and returns its progress. */
     async begin(id: string, { scope, owner }: Upload, now: number): Promise<Begun> {
-      const args = [scope, owner, now, now + uploadLeaseMs, now + uploadLeaseMs - uploadMs];
-      const names = [keys.campaign(id), keys.campaignUploads(id), keys.campaignUploadTimes(id)];
-      const [kind, json] = (await beginScript(redis, names, args)) as [Begun['kind'], string];
+      const leaseEnd = now + uploadLeaseMs;
+      const args = beginArguments.inOrder({ scope, owner, now, leaseEnd, forgottenBefore: leaseEnd - uploadMs });
+      const [kind, json] = (await beginScript(redis, beginKeys.inOrder(keysOf(id)), args)) as [Begun['kind'], string];
       if (kind !== 'begun') return { kind };
       return { kind, progress: json === '' ? noProgress : JSON.parse(json) };
     },
@@ -195,6 +218,15 @@ export function openRecipients(redis: Redis) {
       const args = [scope, owner, progress === null ? '' : JSON.stringify(progress)];
       await endScript(redis, [keys.campaignUploads(id)], args);
     },
+  };
+}
+
+function keysOf(id: string) {
+  return {
+    campaign: keys.campaign(id),
+    marks: keys.campaignMarks(id),
+    uploads: keys.campaignUploads(id),
+    uploadTimes: keys.campaignUploadTimes(id),
   };
 }
 

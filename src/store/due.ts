@@ -1,8 +1,10 @@
 /** Due marks: when each email is to be taken up. Due emails are taken from here into the queue, and come back here until they are final. */
 import type { Redis } from 'ioredis';
 import type { Lane } from '../domain/lane.ts';
+import { ringBell } from './bell.ts';
 import { redisClock } from './clock.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 /** That an email is due at `at` (milliseconds since the epoch). `isForFile`: until then it waits for a file that is being fetched. */
@@ -26,8 +28,9 @@ export function openDue(redis: Redis) {
      * @param take a new id for this take
      */
     async take(lane: Lane, take: string, leaseMs: number, limit: number, now: number): Promise<Taken> {
-      const args = [now, limit, take, leaseMs];
-      const [nextAt, ...ids] = (await takeScript(redis, [...both(lane), keys.taken(lane)], args)) as string[];
+      const names = takeKeys.inOrder({ again: keys.again(lane), due: keys.due(lane), taken: keys.taken(lane) });
+      const args = takeArguments.inOrder({ now, limit, take, leaseMs });
+      const [nextAt, ...ids] = (await takeScript(redis, names, args)) as string[];
       return { ids, nextAt: nextAt ? Number(nextAt) : null };
     },
 
@@ -69,38 +72,42 @@ export function openDue(redis: Redis) {
   };
 }
 
+const takeKeys = named('again', 'due', 'taken');
+const takeArguments = named('now', 'limit', 'take', 'leaseMs');
+
 /**
- * KEYS again due taken; ARGV now limit take leaseMs. Emails that come again may have half of the places, other due emails the rest; the newest
- * of these get a quarter of all places. So a login code passes a hundred thousand emails that were scheduled for one second. The end of the
- * lease and the ids are stored for each take, so that a repeat of the command gets the same answer. Answers nextAt, ids.
+ * Emails that come again may have half of the places, other due emails the rest; the newest of these get a quarter of all places. So a login
+ * code passes a hundred thousand emails that were scheduled for one second. The end of the lease and the ids are stored for each take, so that
+ * a repeat of the command gets the same answer. Answers nextAt, ids.
  */
 const takeScript = script(`${redisClock}
-local now, limit = ARGV[1], tonumber(ARGV[2])
+${takeKeys.read('KEYS')}
+${takeArguments.read('ARGV')}
 local answer = {''}
 local function nextAt()
-  for i = 1, 2 do
-    local score = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
+  for _, key in ipairs({again, due}) do
+    local score = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
     if score and (answer[1] == '' or tonumber(score) < tonumber(answer[1])) then answer[1] = score end
   end
 end
-local taken = redis.call('HGETALL', KEYS[3])
-for i = 1, #taken, 2 do
-  local leaseEnd, ids = string.match(taken[i + 1], '^(%S+) (.*)$')
-  if taken[i] == ARGV[3] then
+local takes = redis.call('HGETALL', taken)
+for i = 1, #takes, 2 do
+  local leaseEnd, ids = string.match(takes[i + 1], '^(%S+) (.*)$')
+  if takes[i] == take then
     for id in string.gmatch(ids, '[^,]+') do answer[#answer + 1] = id end
     nextAt()
     return answer
   end
   if tonumber(leaseEnd) <= redisNow() then
-    for id in string.gmatch(ids, '[^,]+') do redis.call('ZADD', KEYS[1], 'NX', now, id) end
-    redis.call('HDEL', KEYS[3], taken[i])
+    for id in string.gmatch(ids, '[^,]+') do redis.call('ZADD', again, 'NX', now, id) end
+    redis.call('HDEL', taken, takes[i])
   end
 end
 local function add(key, ids, from, to, step)
   if #ids > 0 then redis.call('ZREM', key, unpack(ids)) end
   for i = from, to, step do answer[#answer + 1] = ids[i] end
 end
-local function take(key, most)
+local function takeOldest(key, most)
   local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, most)
   add(key, ids, 1, #ids, 1)
 end
@@ -108,12 +115,12 @@ local function takeNewest(key, most)
   local ids = redis.call('ZREVRANGEBYSCORE', key, now, '-inf', 'LIMIT', 0, most)
   add(key, ids, #ids, 1, -1)
 end
-take(KEYS[1], math.ceil(limit / 2))
+takeOldest(again, math.ceil(limit / 2))
 local newest = math.floor(limit / 4)
-take(KEYS[2], limit - #answer + 1 - newest)
-takeNewest(KEYS[2], newest)
-take(KEYS[1], limit - #answer + 1)
-if #answer > 1 then redis.call('HSET', KEYS[3], ARGV[3], redisNow() + ARGV[4] .. ' ' .. table.concat(answer, ',', 2)) end
+takeOldest(due, limit - #answer + 1 - newest)
+takeNewest(due, newest)
+takeOldest(again, limit - #answer + 1)
+if #answer > 1 then redis.call('HSET', taken, take, redisNow() + leaseMs .. ' ' .. table.concat(answer, ',', 2)) end
 nextAt()
 return answer`);
 
@@ -121,10 +128,10 @@ return answer`);
 const soonMs = 1_000;
 
 /** Lua: marks an email and rings when it is due soon. */
-export const markAgain = `
+export const markAgain = `${ringBell}
 local function markAgain(bell, again, now, at, id)
   redis.call('ZADD', again, at, id)
-  if tonumber(at) < tonumber(now) + ${soonMs} and redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, 1) end
+  if tonumber(at) < tonumber(now) + ${soonMs} then ringBell(bell) end
 end
 `;
 

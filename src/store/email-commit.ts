@@ -10,6 +10,7 @@ import type { EmailEvent } from '../domain/event.ts';
 import { nextDue } from '../domain/recipient.ts';
 import type { Suppression } from '../domain/suppression.ts';
 import { maxTimelineSteps, type TimelineStep } from '../domain/timeline.ts';
+import { ringBell } from './bell.ts';
 import { countMoved } from './campaign-count.ts';
 import { packContent } from './content.ts';
 import { markAgain } from './due.ts';
@@ -180,7 +181,7 @@ const changeArguments = named(
  * the worker that takes it voids.
  * KEYS `commitKeys`, `changeKeys`; ARGV `changeArguments`, then what `commit` takes. Answers a `ChangeCommitted`.
  */
-const changeScript = script(`${commit}
+const changeScript = script(`${ringBell}${commit}
 ${changeKeys.read('KEYS', commitKeys.length + 1)}
 ${changeArguments.read('ARGV')}
 local at = ${changeArguments.count + 1}
@@ -196,7 +197,7 @@ if dueAt == '' then
   redis.call('ZREM', due, id)
 else
   redis.call('ZADD', due, dueAt, id)
-  if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, 1) end
+  ringBell(bell)
 end
 return 'done'`);
 

@@ -8,6 +8,7 @@ import { inTurns } from '../concurrency/in-turns.ts';
 import type { NewEmail } from '../domain/email.ts';
 import { clashMark, idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
+import { ringBell } from './bell.ts';
 import { packContent, packedInTurn, packShared } from './content.ts';
 import { addPostings, countPostings, indexSome, maxPostings, postingsOf, splitPostings } from './email-index.ts';
 import { keys } from './keys.ts';
@@ -112,7 +113,7 @@ const emailNames = named(
  * emails are to be indexed later, up to the last of these.
  */
 const createScript = script(
-  `${addPostings}
+  `${addPostings}${ringBell}
 ${fixedKeys.read('KEYS')}
 ${termNames.read('ARGV')}
 if batchHash ~= '' then
@@ -140,7 +141,7 @@ end
 if strict == '1' and clash then return {0, met} end
 local function fileKey(i) return KEYS[${fixedKeys.count} + i] end
 for i = 1, files do redis.call('SET', fileKey(i), ARGV[${termNames.count} + i], 'NX') end
-local ids, clashes, ring, unindexedCount = {}, {}, false, 0
+local ids, clashes, isAnyDue, unindexedCount = {}, {}, false, 0
 local function store(i, at, key)
   ${emailNames.read('ARGV', 'at')}
   ${emailKeys.read('KEYS', 'key')}
@@ -165,12 +166,12 @@ local function store(i, at, key)
     hashes[#hashes + 1] = ARGV[j]
   end
   if #hashes > 0 then redis.call('HSET', emailKey, 'files', table.concat(hashes)) end
-  if tonumber(dueAt) <= tonumber(now) then ring = true end
+  if tonumber(dueAt) <= tonumber(now) then isAnyDue = true end
 end
 for i, place in ipairs(emails) do
   if place then store(i, place[1], place[2]) else ids[i] = '' end
 end
-if ring and redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, 1) end
+if isAnyDue then ringBell(bell) end
 for i = 1, files do
   local hash = string.sub(fileKey(i), -43)
   if redis.call('HEXISTS', fileUses, hash) == 0 then redis.call('DEL', fileKey(i)) end

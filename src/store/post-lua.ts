@@ -1,7 +1,6 @@
 /** Lua functions that the scripts of posts share. */
-
+import { clockSkewMs } from '../domain/clock.ts';
 import { tooLarge } from '../domain/post.ts';
-import { clockSkewMs } from './budget-lua.ts';
 
 /** Parcels that are moved in one step, which takes a millisecond. */
 const broughtBack = 500;

@@ -7,7 +7,23 @@ import type { CreationMark } from './creations.ts';
 import { packDelivery, packedBeginning, packReason } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
-import { againScript, dropLostScript, dropScript, handScript, renewScript } from './post-scripts.ts';
+import {
+  againArguments,
+  againKeys,
+  againScript,
+  dropArguments,
+  dropKeys,
+  dropLostArguments,
+  dropLostKeys,
+  dropLostScript,
+  dropScript,
+  handArguments,
+  handKeys,
+  handScript,
+  lostArguments,
+  parcelArguments,
+  renewScript,
+} from './post-scripts.ts';
 import { keptDeliveries, type Posted, settle } from './post-settle.ts';
 import { type TakenPosts, type TakeTerms, take } from './post-take.ts';
 
@@ -28,21 +44,32 @@ const maxDropped = 1_000;
 const maxLost = 500;
 
 export function openPosts(redis: Redis) {
-  const fourOf = (id: string) => [keys.posts(id), keys.posting(id), keys.health(id), keys.postsDue];
+  const keysOf = (id: string) => ({
+    posts: keys.posts(id),
+    posting: keys.posting(id),
+    health: keys.health(id),
+    postsDue: keys.postsDue,
+    deliveries: keys.deliveries(id),
+    pending: keys.deliveriesBy(id, 'pending'),
+    success: keys.deliveriesBy(id, 'success'),
+    failed: keys.deliveriesBy(id, 'failed'),
+  });
 
   return {
     /** Acknowledges events and adds each to the waiting posts of its endpoints, in one step: so no event is added twice. */
     async hand(events: readonly Handed[], now: number): Promise<void> {
       const ids = [...new Set(events.flatMap(({ webhookIds }) => webhookIds))];
       const numbers = new Map(ids.map((id, index) => [id, index + 1]));
-      const names = [keys.outbox, keys.webhooks, keys.postsDue, ...ids.map(keys.posts)];
+      const shared = handKeys.inOrder({ outbox: keys.outbox, webhooks: keys.webhooks, postsDue: keys.postsDue });
+      const names = [...shared, ...ids.map(keys.posts)];
       let before = 0;
       for (const chunk of chunksOf(events)) {
+        const terms = handArguments.inOrder({ group: outboxGroup, now, before, endpoints: ids.length });
         const args = chunk.flatMap(({ place, webhookIds }) => [
           place,
           webhookIds.map((id) => `${numbers.get(id)},`).join(''),
         ]);
-        await handScript(redis, names, [outboxGroup, now, before, ids.length, ...ids, ...args]);
+        await handScript(redis, names, [...terms, ...ids, ...args]);
         before += chunk.length;
       }
     },
@@ -72,20 +99,22 @@ export function openPosts(redis: Redis) {
      * @param mark under which no parcel goes out a second time: all up to the place of the last one count as done
      */
     async again(id: string, parcels: readonly string[], now: number, mark: CreationMark | null = null): Promise<void> {
-      const names = [...fourOf(id), keys.deliveries(id), mark?.key ?? keys.deliveries(id)];
+      const names = againKeys.inOrder({ ...keysOf(id), claim: mark?.key ?? keys.deliveries(id) });
+      const terms = againArguments.inOrder({ id, now, beginning: packedBeginning(now), claimBegun: mark?.begun ?? '' });
       for (let from = 0; from < parcels.length; from += maxAgain) {
-        const args = parcels
-          .slice(from, from + maxAgain)
-          .flatMap((parcel) => [parcel, deliveryId(parcel), sortableCursor(placesIn(parcel)[0] ?? parcel)]);
-        await againScript(redis, names, [id, now, packedBeginning(now), mark?.begun ?? '', ...args]);
+        const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => {
+          const step = sortableCursor(placesIn(parcel)[0] ?? parcel);
+          return parcelArguments.inOrder({ parcel, delivery: deliveryId(parcel), step });
+        });
+        await againScript(redis, names, [...terms, ...args]);
       }
     },
 
     /** Drops the waiting posts and the health of an endpoint that is disabled or gone; does nothing when it was enabled meanwhile. */
     async drop(id: string): Promise<void> {
-      const [pending = '', , failed = ''] = byStatus(id);
-      const names = [...fourOf(id), pending, failed, keys.webhooks, keys.batchLimit(id), keys.deliveries(id)];
-      while ((await dropScript(redis, names, [id, keptDeliveries, maxDropped])) === 1);
+      const names = dropKeys.inOrder({ ...keysOf(id), webhooks: keys.webhooks, batchLimit: keys.batchLimit(id) });
+      const args = dropArguments.inOrder({ id, kept: keptDeliveries, most: maxDropped });
+      while ((await dropScript(redis, names, args)) === 1);
     },
 
     /**
@@ -104,10 +133,13 @@ export function openPosts(redis: Redis) {
         .map((parcel) => lostDelivery(parcel, null));
       const [first] = lost;
       if (first === undefined) return { parcels: 0, untried: 0 };
-      const names = [...fourOf(id), keys.deliveries(id), ...byStatus(id)];
-      const args = lost.flatMap((delivery) => [delivery.parcel, delivery.id, packDelivery(delivery)]);
-      const limits = [keptDeliveries, maxUntried];
-      const dropped = await dropLostScript(redis, names, [id, now, ...limits, packReason(first), ...args]);
+      const names = dropLostKeys.inOrder(keysOf(id));
+      const ending = packReason(first);
+      const terms = dropLostArguments.inOrder({ id, now, kept: keptDeliveries, mostUntried: maxUntried, ending });
+      const args = lost.flatMap((one) =>
+        lostArguments.inOrder({ parcel: one.parcel, delivery: one.id, record: packDelivery(one) }),
+      );
+      const dropped = await dropLostScript(redis, names, [...terms, ...args]);
       const [parcels = 0, untried = 0] = dropped as number[];
       return { parcels, untried };
     },

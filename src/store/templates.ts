@@ -5,6 +5,7 @@ import type { Template, TemplateContent, TemplateHead, TemplateUse } from '../do
 import { pack, unpack } from './content.ts';
 import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
 
@@ -22,27 +23,40 @@ export type Changed =
 /** Versions kept of one template: the oldest is dropped. */
 const maxVersions = 1_000;
 
-/**
- * KEYS template, templates, aliases, claim; ARGV id, the head it must have ('' for none), new head, old alias, new alias, version (0 for no new
- * one), its content, when it was made, the version to drop, stored. A repeat of what was done is answered as it was the first time.
- */
+const writeKeys = named('template', 'templates', 'aliases', 'claim');
+const writeArguments = named(
+  'id',
+  'oldHead', // the one it must have; '' for none
+  'newHead',
+  'oldAlias', // '' for none, as the next
+  'newAlias',
+  'version', // 0 for no new one
+  'content', // of the new version
+  'madeAt',
+  'dropped', // the version that is dropped for it
+  'claimStored', // the claim once it is stored; '' for none
+);
+
+/** A repeat of what was done is answered as it was the first time. */
 const writeScript = script(`${storedOnce}
-local id, version = ARGV[1], tonumber(ARGV[6])
-if isStored(KEYS[4], ARGV[10]) then return 'moved_on' end
-local owner = ARGV[5] ~= '' and redis.call('HGET', KEYS[3], ARGV[5])
+${writeKeys.read('KEYS')}
+${writeArguments.read('ARGV')}
+local isNew = version ~= '0'
+if isStored(claim, claimStored) then return 'moved_on' end
+local owner = newAlias ~= '' and redis.call('HGET', aliases, newAlias)
 if owner and owner ~= id then return 'alias_taken' end
-local head = redis.call('HGET', KEYS[1], 'head')
-if head == ARGV[3] and (version == 0 or redis.call('HGET', KEYS[1], 'v' .. version) == ARGV[7]) then return 'changed' end
-if (head or '') ~= ARGV[2] then return 'moved_on' end
-if ARGV[4] ~= ARGV[5] and ARGV[4] ~= '' then redis.call('HDEL', KEYS[3], ARGV[4]) end
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], ARGV[5], id) end
-redis.call('HSET', KEYS[1], 'head', ARGV[3])
-redis.call('ZADD', KEYS[2], 0, id)
-if version > 0 then
-  redis.call('HSET', KEYS[1], 'v' .. version, ARGV[7], 't' .. version, ARGV[8])
-  redis.call('HDEL', KEYS[1], 'v' .. ARGV[9], 't' .. ARGV[9])
+local head = redis.call('HGET', template, 'head')
+if head == newHead and (not isNew or redis.call('HGET', template, 'v' .. version) == content) then return 'changed' end
+if (head or '') ~= oldHead then return 'moved_on' end
+if oldAlias ~= newAlias and oldAlias ~= '' then redis.call('HDEL', aliases, oldAlias) end
+if newAlias ~= '' then redis.call('HSET', aliases, newAlias, id) end
+redis.call('HSET', template, 'head', newHead)
+redis.call('ZADD', templates, 0, id)
+if isNew then
+  redis.call('HSET', template, 'v' .. version, content, 't' .. version, madeAt)
+  redis.call('HDEL', template, 'v' .. dropped, 't' .. dropped)
 end
-noteStored(KEYS[4], ARGV[10])
+noteStored(claim, claimStored)
 return 'changed'`);
 
 /** KEYS template, templates, aliases; ARGV id. */
@@ -56,8 +70,6 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 1`);
 
 export function openTemplates(redis: Redis) {
-  const namesOf = (id: string) => [keys.template(id), keys.templates, keys.templateAliases];
-
   async function headOf(id: string): Promise<TemplateHead | null> {
     const json = await redis.hget(keys.template(id), 'head');
     return json === null ? null : JSON.parse(json);
@@ -77,10 +89,25 @@ export function openTemplates(redis: Redis) {
     mark: CreationMark | null = null,
   ): Promise<Changed> {
     const { id, version, updatedAt } = head;
-    const made = content === null ? [0, ''] : [version, await pack(Buffer.from(JSON.stringify(content)))];
-    const heads = [was === null ? '' : JSON.stringify(was), JSON.stringify(head), was?.alias ?? '', head.alias ?? ''];
-    const args = [id, ...heads, ...made, updatedAt, version - maxVersions, mark?.stored ?? ''];
-    return (await writeScript(redis, [...namesOf(id), mark?.key ?? keys.template(id)], args)) as Changed;
+    const names = writeKeys.inOrder({
+      template: keys.template(id),
+      templates: keys.templates,
+      aliases: keys.templateAliases,
+      claim: mark?.key ?? keys.template(id),
+    });
+    const args = writeArguments.inOrder({
+      id,
+      oldHead: was === null ? '' : JSON.stringify(was),
+      newHead: JSON.stringify(head),
+      oldAlias: was?.alias ?? '',
+      newAlias: head.alias ?? '',
+      version: content === null ? 0 : version,
+      content: content === null ? '' : await pack(Buffer.from(JSON.stringify(content))),
+      madeAt: updatedAt,
+      dropped: version - maxVersions,
+      claimStored: mark?.stored ?? '',
+    });
+    return (await writeScript(redis, names, args)) as Changed;
   }
 
   return {
@@ -118,7 +145,7 @@ export function openTemplates(redis: Redis) {
     /** False when there was none. Who removes it does not matter: a command may be sent again, and find it gone. */
     async remove(id: string): Promise<boolean> {
       const isThere = (await redis.exists(keys.template(id))) === 1;
-      if (isThere) await removeScript(redis, namesOf(id), [id]);
+      if (isThere) await removeScript(redis, [keys.template(id), keys.templates, keys.templateAliases], [id]);
       return isThere;
     },
   };

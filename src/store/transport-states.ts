@@ -19,36 +19,52 @@ import {
   type TransportState,
 } from '../domain/transport-state.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { packPlainEvent } from './record.ts';
 import { script } from './redis.ts';
 
 export type TransportStates = ReturnType<typeof openTransportStates>;
 
-/**
- * KEYS transport outbox; ARGV field was is change event. Answers 1 when the field still had the value `was` ('' for no value). `change` is an
- * id that recognizes a repeat, `event` goes into the outbox in the same step; each '' for none.
- */
+const replaceArguments = named(
+  'field',
+  'was', // '' for no value
+  'is',
+  'change', // an id that recognizes a repeat; '' for none
+  'event', // goes into the outbox in the same step; '' for none
+);
+
+/** KEYS transport outbox. Answers 1 when the field still had the value `was`. */
 const replaceScript = script(`
-local stored = redis.call('HMGET', KEYS[1], ARGV[1], 'change')
-if ARGV[4] ~= '' and stored[2] == ARGV[4] then return 1 end
-if (stored[1] or '') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'change', ARGV[4]) end
-if ARGV[5] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[5]) end
+${replaceArguments.read('ARGV')}
+local transport, outbox = KEYS[1], KEYS[2]
+local stored = redis.call('HMGET', transport, field, 'change')
+if change ~= '' and stored[2] == change then return 1 end
+if (stored[1] or '') ~= was then return 0 end
+redis.call('HSET', transport, field, is)
+if change ~= '' then redis.call('HSET', transport, 'change', change) end
+if event ~= '' then redis.call('XADD', outbox, '*', 'event', event) end
 return 1`);
 
 /** In each lost round another worker wrote. After this many, their writes say as much as ours would have. */
 const maxRounds = 20;
 
+type Replacement = {
+  readonly field: 'breaker' | 'brake' | 'granted';
+  readonly was: string;
+  readonly is: string;
+  readonly change?: string;
+  readonly event?: string;
+};
+
 /** An empty id for a change without an event. */
 type Event = { readonly id: string; readonly at: number };
 
 export function openTransportStates(redis: Redis) {
-  const replace = (
-    name: string,
-    field: 'breaker' | 'brake' | 'granted',
-    values: readonly [string, string, string, string],
-  ) => replaceScript(redis, [keys.transport(name), keys.outbox], [field, ...values]);
+  /** False when the field has another value by now. */
+  async function replace(name: string, { field, was, is, change = '', event = '' }: Replacement): Promise<boolean> {
+    const args = replaceArguments.inOrder({ field, was, is, change, event });
+    return (await replaceScript(redis, [keys.transport(name), keys.outbox], args)) === 1;
+  }
 
   /** Answers the state before and after; null when nothing changed. */
   async function changeBreaker(
@@ -62,9 +78,9 @@ export function openTransportStates(redis: Redis) {
       const after = decide(before);
       if (after === before) return null;
       const told = breakerEvent(name, [before, after], event);
-      const packed = told === null ? '' : packPlainEvent(told);
-      if ((await replace(name, 'breaker', [was, JSON.stringify(after), event.id, packed])) === 1)
-        return [before, after];
+      const toldAs = told === null ? '' : packPlainEvent(told);
+      const replacement = { was, is: JSON.stringify(after), change: event.id, event: toldAs };
+      if (await replace(name, { field: 'breaker', ...replacement })) return [before, after];
     }
     return null;
   }
@@ -79,7 +95,7 @@ export function openTransportStates(redis: Redis) {
       const before = readJson<T>(was);
       const after = decide(before);
       if (after === before) return;
-      if ((await replace(name, field, [was, JSON.stringify(after), '', ''])) === 1) return;
+      if (await replace(name, { field, was, is: JSON.stringify(after) })) return;
     }
   }
 
@@ -87,7 +103,7 @@ export function openTransportStates(redis: Redis) {
   async function takeTurn(name: string, decide: (breaker: Breaker) => Breaker | null): Promise<boolean> {
     const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
     const after = decide(readBreaker(was));
-    return after !== null && (await replace(name, 'breaker', [was, JSON.stringify(after), '', ''])) === 1;
+    return after !== null && replace(name, { field: 'breaker', was, is: JSON.stringify(after) });
   }
 
   return {

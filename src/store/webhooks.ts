@@ -5,6 +5,7 @@ import { seal, unseal } from '../domain/secret-box.ts';
 import type { Listener, Webhook } from '../domain/webhook.ts';
 import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { removeScript } from './post-scripts.ts';
 import { ownKeys } from './posts.ts';
 import { packPlainEvent } from './record.ts';
@@ -53,21 +54,33 @@ type Replaced =
   /** This claim changed it before. */
   | 'repeated';
 
+const replaceKeys = named('webhooks', 'outbox', 'health', 'claim');
+const replaceArguments = named(
+  'id',
+  'was', // the old endpoint
+  'is', // the new one
+  'event', // '' for none
+  'failingSince', // since when it must be failing; '' for no such condition
+  'claimStored', // the claim once it is stored; '' for none
+  'note', // for repeats under the claim
+);
+
 /**
- * KEYS webhooks outbox health claim; ARGV id, old and new endpoint, event ('' for none), since when it must be failing ('' for no such
- * condition), stored, note. A repeat gets the same answer as the first command. Answers a `Replaced`. A full Redis accepts the first write, so
- * that an endpoint can be disabled, which makes room.
+ * A repeat gets the same answer as the first command. Answers a `Replaced`. A full Redis accepts the first write, so that an endpoint can be
+ * disabled, which makes room.
  */
 const replaceScript = script(`${storedOnce}
-local stored = redis.call('HGET', KEYS[1], ARGV[1])
-if stored == ARGV[3] then return 'changed' end
-if isStored(KEYS[4], ARGV[6]) then return 'repeated' end
-if stored ~= ARGV[2] then return 'moved_on' end
-if ARGV[5] ~= '' and redis.call('HGET', KEYS[3], 'failingSince') ~= ARGV[5] then return 'not_failing' end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[4]) end
-if ARGV[6] ~= '' then noteStored(KEYS[4], ARGV[6] .. ARGV[7]) end
+${replaceKeys.read('KEYS')}
+${replaceArguments.read('ARGV')}
+local stored = redis.call('HGET', webhooks, id)
+if stored == is then return 'changed' end
+if isStored(claim, claimStored) then return 'repeated' end
+if stored ~= was then return 'moved_on' end
+if failingSince ~= '' and redis.call('HGET', health, 'failingSince') ~= failingSince then return 'not_failing' end
+redis.call('HDEL', webhooks, id)
+redis.call('HSET', webhooks, id, is)
+if event ~= '' then redis.call('XADD', outbox, '*', 'event', event) end
+if claimStored ~= '' then noteStored(claim, claimStored .. note) end
 return 'changed'`);
 
 /** In each lost round another writer won; this many in a row mean a bug. */
@@ -146,11 +159,22 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
         const change = decide(before);
         if (change === null) return before;
         const webhook = { ...change.webhook, revision: before.revision + 1 };
-        const event = change.event === undefined ? '' : packPlainEvent(change.event);
-        const { failingSince, once } = change;
-        const names = [keys.webhooks, keys.outbox, keys.health(id), once?.mark.key ?? keys.webhooks];
-        const noted = [once?.mark.stored ?? '', once?.note ?? ''];
-        const args = [id, was, pack(webhook), event, failingSince ?? '', ...noted];
+        const { event, failingSince, once } = change;
+        const names = replaceKeys.inOrder({
+          webhooks: keys.webhooks,
+          outbox: keys.outbox,
+          health: keys.health(id),
+          claim: once?.mark.key ?? keys.webhooks,
+        });
+        const args = replaceArguments.inOrder({
+          id,
+          was,
+          is: pack(webhook),
+          event: event === undefined ? '' : packPlainEvent(event),
+          failingSince: failingSince ?? '',
+          claimStored: once?.mark.stored ?? '',
+          note: once?.note ?? '',
+        });
         const replaced = (await replaceScript(redis, names, args)) as Replaced;
         if (replaced === 'changed') return webhook;
         if (replaced === 'not_failing') return before;

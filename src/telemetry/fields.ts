@@ -2,7 +2,3 @@
 
 /** Ids in one line: a batch has up to a thousand, and log collectors cut long lines. */
 export const maxIds = 100;
-
-export function isoOrNull(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
-}

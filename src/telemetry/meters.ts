@@ -7,6 +7,7 @@ import { type Lane, lanes } from '../domain/lane.ts';
 import { type AttemptOutcome, attemptOutcomes } from '../domain/ledger.ts';
 import type { Levels } from '../domain/levels.ts';
 import type { AttemptTrace } from '../domain/outcome.ts';
+import { isSuccess } from '../domain/post.ts';
 import { type RefusalReason, refusalReasons } from '../domain/problem.ts';
 import { type RecipientStatus, recipientStatuses } from '../domain/recipient.ts';
 import { openGauges, type PoolLevel } from './gauges.ts';
@@ -115,7 +116,7 @@ export function openMeters() {
     /** @param status of the answer; 0 for none */
     posted(status: number, ms: number): void {
       const outcome: (typeof postOutcomes)[number] =
-        status === 0 ? 'unanswered' : status >= 200 && status < 300 ? 'delivered' : 'refused';
+        status === 0 ? 'unanswered' : isSuccess(status) ? 'delivered' : 'refused';
       posts.inc({ outcome }, 1);
       postTime.observe(ms / 1_000);
     },

@@ -5,9 +5,9 @@ import type { Fetched } from '../domain/attachment.ts';
 import type { CampaignStatus } from '../domain/campaign.ts';
 import type { Decision } from '../domain/decide.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
+import { isoOrNull } from '../domain/iso-time.ts';
 import { attemptOutcomeOf, statesEntered, waitBefore } from '../domain/ledger.ts';
 import { type AttemptTrace, type Change, type SettledOutcome, transportAsked } from '../domain/outcome.ts';
-import { isoOrNull } from './fields.ts';
 import type { Log } from './log.ts';
 import type { Meters } from './meters.ts';
 

@@ -2,8 +2,9 @@
 
 import { maskAddresses } from '../domain/address.ts';
 import { placesIn } from '../domain/delivery.ts';
+import { isoOrNull } from '../domain/iso-time.ts';
 import type { PostReport } from '../domain/post.ts';
-import { isoOrNull, maxIds } from './fields.ts';
+import { maxIds } from './fields.ts';
 import type { Log } from './log.ts';
 import type { Meters } from './meters.ts';
 

@@ -1,25 +1,20 @@
 /** Refresh tokens that could not be stored: they are tried again until they are, told of, and never take the place of a newer one. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { openTokenKeeper, type StoredTokens } from '../../src/outbound/refresh-tokens.ts';
 import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
-let server: TestRedis;
 let redis: Redis;
 let stored: StoredTokens;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   stored = openRefreshTokens(redis, Buffer.alloc(32, 7), () => randomBytes(12));
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   await redis.config('SET', 'min-replicas-to-write', '0');
-  await redis.flushall();
 });
 
 /** The n-th that was given. */

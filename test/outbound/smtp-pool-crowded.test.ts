@@ -1,18 +1,13 @@
 /** A pool whose server takes fewer connections than the pool may open: it is well, and all mail goes over those it grants. */
 import { expect, it } from 'vitest';
 import type { Outcome } from '../../src/domain/outcome.ts';
-import type { Transport } from '../../src/outbound/transport.ts';
 import { openCrowdedSmtp, tooMany } from '../support/crowded-smtp.ts';
 import { makeGate } from '../support/gate.ts';
-import { send, transportTo } from '../support/smtp-transport.ts';
+import { send, sendMany, transportTo } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 
 const nobody = 3_600_000;
 const kinds = (outcomes: readonly Outcome[]) => outcomes.map(({ kind }) => kind);
-
-function sendMany(transport: Transport, count: number): Promise<Outcome[]> {
-  return Promise.all(Array.from({ length: count }, (_, at) => send(transport, `b${at}@x.co`)));
-}
 
 it.each([1, 2, 5])(
   'all goes when the last connection has ended and %d of many opened at once are granted',

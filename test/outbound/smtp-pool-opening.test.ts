@@ -1,18 +1,13 @@
 /** How the pool opens connections: quickly where the server is well, one at a time where it is not, never more than allowed. */
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/domain/outcome.ts';
-import type { Transport } from '../../src/outbound/transport.ts';
 import { makeGate } from '../support/gate.ts';
 import { type Act, openScriptedSmtp } from '../support/scripted-smtp.ts';
-import { send, transportTo } from '../support/smtp-transport.ts';
+import { send, sendMany, transportTo } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 
 const kinds = (outcomes: readonly Outcome[]) => outcomes.map(({ kind }) => kind);
 const nobody = 3_600_000;
-
-function sendMany(transport: Transport, count: number): Promise<Outcome[]> {
-  return Promise.all(Array.from({ length: count }, (_, at) => send(transport, `b${at}@x.co`)));
-}
 
 describe('opening', () => {
   it('hands the fault of one connection to all that wait for it', async () => {

@@ -1,20 +1,18 @@
 /** add-recipients: an upload that continues where it broke off is read by one request at a time, however long it takes to come there. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { CampaignRow } from '../../src/domain/campaign.ts';
 import type { UploadBatch } from '../../src/domain/campaign-recipient.ts';
 import { addRecipients } from '../../src/pipeline/add-recipients.ts';
 import { openRecipients } from '../../src/store/campaign-recipients.ts';
 import { addCampaign, rowOf } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { newId } from '../support/store.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis((server) => {
+  redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
 
 const batchOf = (n: number): UploadBatch<CampaignRow> => ({
   ...{ received: 1, items: [rowOf(n)], faults: [], hash: `batch ${n}`, breaksOff: false },

@@ -1,22 +1,18 @@
 /** admit: the one message that tries a transport whose messages met trouble, and what is left as it was when a message is not that one. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { closedBreaker } from '../../src/domain/transport-state.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let smtp: ScriptedSmtp;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   smtp = opened.use(await openScriptedSmtp());
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const { states, event, stateOf, parkedFor } = fleetOf(() => redis);
 const rates = [{ count: 2, windowMs: 3_600_000 }];

@@ -1,23 +1,20 @@
 /** What bulk has of a transport while transactional mail and campaigns take all they can. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { Lane } from '../../src/domain/lane.ts';
 import type { Transport } from '../../src/outbound/transport.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, newId, openTestWorker, planTo } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let smtp: ScriptedSmtp;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis(async (server, opened) => {
+  redis = server.connect();
   smtp = opened.use(await openScriptedSmtp());
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(async () => void (await redis.flushall()));
 
 const plan = (more: object = {}) => planTo({ one: { port: smtp.port, ...more } }, { default: failover('one') });
 

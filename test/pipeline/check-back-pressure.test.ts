@@ -1,29 +1,24 @@
 /** check-back-pressure over a real Redis: what counts as waiting, each lane by itself, and when somebody is told. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { LimitPassed } from '../../src/domain/back-pressure.ts';
 import { type Lane, lanes } from '../../src/domain/lane.ts';
 import { checkBackPressure, type Pressure } from '../../src/pipeline/check-back-pressure.ts';
 import type { SeenRedis } from '../../src/pipeline/check-redis.ts';
 import { type DeliverQueues, openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { keys, queuePrefix } from '../../src/store/keys.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { storeOver, type TestStore } from '../support/store.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 const now = Date.now();
-let server: TestRedis;
 let redis: Redis;
 let store: TestStore['store'];
 let deliverQueues: DeliverQueues;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   store = await storeOver(redis);
   deliverQueues = opened.use(openDeliverQueues({ redis: server.connect(), prefix: queuePrefix }));
 });
-beforeEach(() => redis.flushall());
-afterAll(() => opened.disposeAsync());
 
 /** With a line of two emails. */
 function open(seenRedis: SeenRedis = { standing: null }) {

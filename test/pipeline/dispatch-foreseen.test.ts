@@ -1,23 +1,20 @@
 /** dispatch of a message that a server is known not to take by what it offered to its open connections. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Outgoing } from '../../src/pipeline/dispatch.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let plain: ScriptedSmtp;
 let able: ScriptedSmtp;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis(async (server, opened) => {
+  redis = server.connect();
   plain = opened.use(await openScriptedSmtp(undefined, { extensions: ['SIZE 3000'] }));
   able = opened.use(await openScriptedSmtp(undefined, { extensions: ['SMTPUTF8'] }));
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const { states, parkedFor } = fleetOf(() => redis);
 const rates = [{ count: 1, windowMs: 3_600_000 }];

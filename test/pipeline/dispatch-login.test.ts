@@ -1,23 +1,21 @@
 /** dispatch: a login that a server wants for one message alone does not take its transport out of service again and again. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { closedBreaker } from '../../src/domain/transport-state.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { recipient, storedEmail } from '../support/requests.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo } from '../support/worker.ts';
 
 const reason = '530 5.7.0 Login first';
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let smtp: ScriptedSmtp;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis(async (server, opened) => {
+  redis = server.connect();
   smtp = opened.use(
     await openScriptedSmtp((stage, line) => (stage === 'RCPT' && line.includes('poison') ? reason : undefined)),
   );
 });
-afterAll(() => opened.disposeAsync());
 
 const { stateOf, states, event } = fleetOf(() => redis);
 const breaker = async () => (await stateOf('one'))?.breaker ?? closedBreaker;

@@ -1,30 +1,26 @@
 /** dispatch of a message that a server cannot take, as is known without asking: over another, later, or not at all. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Outgoing } from '../../src/pipeline/dispatch.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo, type Servers } from '../support/worker.ts';
 
 type Acts = Partial<Record<Stage, Act>>;
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let first: ScriptedSmtp;
 let second: ScriptedSmtp;
 /** What each server does at a stage. */
 let acts: Acts = {};
 let actsOfSecond: Acts = {};
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
   second = opened.use(await openScriptedSmtp((stage) => actsOfSecond[stage]));
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   [acts, actsOfSecond] = [{}, {}];
-  await redis.flushall();
 });
 
 const { states, event, stateOf, parkedFor } = fleetOf(() => redis);

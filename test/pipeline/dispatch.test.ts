@@ -1,31 +1,29 @@
 /** dispatch: over the first transport of the route that can take it; another only while nothing was handed over; parked until one can. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { drawOf } from '../../src/domain/transport-plan.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo, type Servers, type TestWorker } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let redis: Redis;
 let first: ScriptedSmtp;
 let second: ScriptedSmtp;
 /** What the first server does at a stage. */
 let acts: Partial<Record<Stage, Act>> = {};
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis(async (own, opened) => {
+  server = own;
   redis = server.connect();
   first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
   second = opened.use(await openScriptedSmtp());
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   acts = {};
-  await redis.flushall();
 });
 
 const { states, event, stateOf, parkedFor } = fleetOf(() => redis);

@@ -1,28 +1,24 @@
 /** A transport with another login, or another end of its connections: those it had finish their messages, and still count as its own. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import type { TransportSettings } from '../../src/domain/transport-plan.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { type Gate, makeGate } from '../support/gate.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let other: ScriptedSmtp;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   other = opened.use(await openScriptedSmtp());
 });
-afterAll(() => opened.disposeAsync());
 
 let smtp: ScriptedSmtp;
 let gate: Gate;
 beforeEach(async () => {
-  await redis.flushall();
   gate = makeGate();
   smtp = await openScriptedSmtp((stage, _, connection) =>
     stage === 'body' && connection === 1 ? gate.pass() : undefined,

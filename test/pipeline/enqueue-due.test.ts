@@ -1,7 +1,7 @@
 /** enqueue-due: what is due comes into the queue of its lane at the time its email says, whatever changed while it was on its way. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { lanes } from '../../src/domain/lane.ts';
@@ -11,21 +11,17 @@ import { type DeliverQueues, openDeliverQueues } from '../../src/queue/deliver-q
 import { openDue } from '../../src/store/due.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let emails: Emails;
 let deliverQueues: DeliverQueues;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server, opened) => {
   redis = server.connect();
   emails = openEmails(redis);
   deliverQueues = opened.use(openDeliverQueues({ redis, prefix: '{t}:q' }));
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const hour = 3_600_000;
 const newId = (kind: IdPrefix) => makeId(kind, Date.now(), randomBytes(10));

@@ -1,6 +1,6 @@
 /** find-permits: whatever a released email comes to, the permit it has not used is free again, with what it took of a quota. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeSuppression } from '../../src/domain/suppression.ts';
@@ -14,17 +14,16 @@ import { suppress } from '../../src/pipeline/suppress.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, moveCampaign } from '../support/campaigns.ts';
 import { emailRequest } from '../support/requests.ts';
-import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { newId, storeOver, type TestStore } from '../support/store.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, planTo } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let store: TestStore['store'];
-beforeAll(async () => {
-  ({ redis, store } = opened.use(await openTestStore()));
+useTestRedis(async (server) => {
+  redis = server.connect();
+  store = await storeOver(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 /** Two permits at a time. */
 const rates = [{ count: 60, windowMs: 3_600_000 }];

@@ -1,32 +1,28 @@
 /** A server that takes messages and never answers: those stay where they are, and what was not begun goes another way where there is one. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import { explainExpiry } from '../../src/pipeline/explain-expiry.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { type Gate, makeGate } from '../support/gate.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let hanging: ScriptedSmtp;
 let well: ScriptedSmtp;
 let gate: Gate = makeGate();
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   hanging = opened.use(await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined)));
   well = opened.use(await openScriptedSmtp());
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   gate = makeGate();
-  await redis.flushall();
 });
 
 const { states, parkedFor } = fleetOf(() => redis);

@@ -1,34 +1,30 @@
 /** maintain-transports: a transport in trouble is probed, and tried by one message where it was messages that met the trouble. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { closedBreaker, isTrialOpen } from '../../src/domain/transport-state.ts';
 import { accountOf, openTokenBook } from '../../src/outbound/oauth-tokens.ts';
 import { openTokenKeeper } from '../../src/outbound/refresh-tokens.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { forgetful } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let smtp: ScriptedSmtp;
 let greeting: Act | undefined;
 let mail: Act | undefined;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   smtp = opened.use(await openScriptedSmtp((stage) => ({ connect: greeting, MAIL: mail })[stage as 'MAIL']));
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   greeting = undefined;
   mail = undefined;
-  await redis.flushall();
 });
 
 const { states, event, park, letGo } = fleetOf(() => redis);

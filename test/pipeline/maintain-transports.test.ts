@@ -1,30 +1,26 @@
 /** maintain-transports: connections are shared out, what waits is let go as its transport can take it, and no mail waits for nothing. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { PoolState, Transport } from '../../src/outbound/transport.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, newId, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let smtp: ScriptedSmtp;
 let greeting: Act | undefined;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   smtp = opened.use(await openScriptedSmtp((stage) => (stage === 'connect' ? greeting : undefined)));
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   greeting = undefined;
-  await redis.flushall();
 });
 
 const hour = 3_600_000;

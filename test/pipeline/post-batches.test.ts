@@ -1,30 +1,21 @@
 /** Batches, over a real Redis and real sockets: they stay what they are, unless they are too large for who gets them. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
 import { hour, minute, openPosting, type Posting, second } from '../support/posting.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let line: Posting;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own) => {
+  server = own;
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
-  if (line) await line.redis.flushall();
-  line = opened.use(await openPosting(server));
+  line = await openPosting(server);
+  return () => line[Symbol.asyncDispose]();
 });
-
-/** Goes on for so long, a step at a time. */
-async function pass(ms: number, stepMs: number): Promise<void> {
-  for (let passed = 0; passed < ms; passed += stepMs) {
-    line.pass(stepMs);
-    await line.forwardAll();
-  }
-}
 
 describe('a batch', () => {
   it('waits for its time or until it is full, and stays the same when it is tried again', async () => {
@@ -39,11 +30,11 @@ describe('a batch', () => {
     await line.notifyAll();
     await line.forwardAll();
     expect(consumer.calls).toHaveLength(1);
-    await pass(10 * second, second);
+    await line.goOn(10 * second, second);
     await line.emit(1);
     await line.notifyAll();
     status = 200;
-    await pass(hour, minute);
+    await line.goOn(hour, minute);
     const sets = Object.values(Object.groupBy(consumer.calls, ({ id }) => id)).map(
       (same) => new Set(same?.map(({ body }) => body)),
     );

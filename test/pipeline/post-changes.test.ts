@@ -1,21 +1,20 @@
 /** An endpoint that is changed while something waits for it or is under way, over a real Redis and real sockets. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { openConsumer } from '../support/consumer.ts';
 import { day, minute, openPosting, type Posting } from '../support/posting.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let line: Posting;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own) => {
+  server = own;
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
-  if (line) await line.redis.flushall();
-  line = opened.use(await openPosting(server));
+  line = await openPosting(server);
+  return () => line[Symbol.asyncDispose]();
 });
 
 async function move(id: string, endpoint: string): Promise<void> {

@@ -1,21 +1,21 @@
 /** What is due for an endpoint is posted, whatever else is under way for it, and whatever Redis has forgotten. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { openConsumer } from '../support/consumer.ts';
 import { minute, openPosting, type Posting } from '../support/posting.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let line: Posting;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own) => {
+  server = own;
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   // An answer may be owed for longer than a test waits for anything.
-  line = opened.use(await openPosting(server, { deadlineMs: minute }));
+  line = await openPosting(server, { deadlineMs: minute });
+  return () => line[Symbol.asyncDispose]();
 });
 
 it('a POST without an answer does not hold back other posts of its endpoint', async () => {

@@ -1,22 +1,22 @@
 /** From the outbox to the endpoints, over a real Redis and real sockets: everything arrives, under its own id, whatever the consumer does. */
 import { Webhook } from 'standardwebhooks';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { openConsumer } from '../support/consumer.ts';
 import { day, hour, minute, openPosting, type Posting, second } from '../support/posting.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let line: Posting;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own) => {
+  server = own;
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
-  if (line) await line.redis.flushall();
-  line = opened.use(await openPosting(server));
+  line = await openPosting(server);
+  const usual = line;
+  return () => usual[Symbol.asyncDispose]();
 });
 
 const counts = (ids: readonly string[]) => Object.values(Object.groupBy(ids, (id) => id)).map((all) => all?.length);
@@ -25,16 +25,10 @@ const up = () => ({ status: 204 });
 
 /** In place of the usual line: one whose posts end after two seconds. */
 async function openImpatientLine(): Promise<Posting> {
-  line = opened.use(await openPosting(server, { deadlineMs: 2_000 }));
-  return line;
-}
-
-/** Goes on for so long, a step at a time. */
-async function pass(ms: number, stepMs: number): Promise<void> {
-  for (let passed = 0; passed < ms; passed += stepMs) {
-    line.pass(stepMs);
-    await line.forwardAll();
-  }
+  const impatient = await openPosting(server, { deadlineMs: 2_000 });
+  onTestFinished(() => impatient[Symbol.asyncDispose]());
+  line = impatient;
+  return impatient;
 }
 
 describe('ten endpoints', () => {
@@ -66,14 +60,14 @@ describe('an endpoint that is down for a day', () => {
     const ids = await line.emit(300);
     await line.notifyAll();
     await line.forwardAll();
-    await pass(day, 10 * minute);
+    await line.goOn(day, 10 * minute);
     // A few at first, then one each time somebody looks.
     expect(consumer.calls.length).toBeGreaterThan(144);
     expect(consumer.calls.length).toBeLessThanOrEqual(2 * 50 + 144);
     expect(await line.posts.failingSince([id])).toEqual([expect.any(Number)]);
     isDown = false;
     const before = consumer.calls.length;
-    await pass(day, 10 * minute);
+    await line.goOn(day, 10 * minute);
     expect(consumer.ids().slice(before).toSorted()).toEqual(ids.toSorted());
     expect([await waiting(id), await line.posts.failingSince([id])]).toEqual([0, [null]]);
   });
@@ -197,9 +191,9 @@ describe('an answer', () => {
     await line.forwardAll();
     await line.emit(5);
     await line.notifyAll();
-    await pass(590 * second, 59 * second);
+    await line.goOn(590 * second, 59 * second);
     expect(consumer.calls).toHaveLength(1);
-    await pass(20 * second, 20 * second);
+    await line.goOn(20 * second, 20 * second);
     expect(consumer.calls).toHaveLength(7);
     expect(consumer.ids().filter((id) => id === consumer.ids()[0])).toHaveLength(2);
   });
@@ -212,7 +206,7 @@ describe('an answer', () => {
     for (let days = 0; days < 6; days++) {
       await line.emit(20);
       await line.notifyAll();
-      await pass(day, hour);
+      await line.goOn(day, hour);
     }
     expect(await line.webhooks.get(one.id)).toMatchObject({ status: 'disabled', disabledReason: 'failing' });
     expect(await line.webhooks.get(two.id)).toMatchObject({ status: 'enabled' });

@@ -1,5 +1,5 @@
 /** replay: by event, by delivery, by time and type; under the same webhook-id, and to the endpoint that asked for it alone. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import type { ReplayRequest } from '../../src/pipeline/replay.ts';
 import { openCreations } from '../../src/store/creations.ts';
@@ -7,24 +7,23 @@ import { keys } from '../../src/store/keys.ts';
 import { readPosts } from '../../src/store/post-levels.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
 import { day, minute, openPosting, type Posting, second } from '../support/posting.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let consumer: Consumer;
 let line: Posting;
 let status = 204;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis(async (own, opened) => {
+  server = own;
   consumer = opened.use(await openConsumer(() => ({ status })));
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
-  if (line) await line.redis.flushall();
-  line = opened.use(await openPosting(server));
+  line = await openPosting(server);
   consumer.calls.length = 0;
   status = 204;
+  return () => line[Symbol.asyncDispose]();
 });
 
 async function deliverAll(): Promise<void> {

@@ -1,5 +1,5 @@
 /** retry-failed: it takes a while where many failed, and what befalls the campaign meanwhile counts. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import { placeId } from '../../src/domain/id.ts';
@@ -7,18 +7,17 @@ import { retryFailed } from '../../src/pipeline/retry-failed.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
 import { emailStagesOver } from '../support/email-stages.ts';
-import { openTestStore, type TestStore } from '../support/store.ts';
+import { storeOver, type TestStore } from '../support/store.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-let world: TestStore;
 let redis: TestStore['redis'];
 let store: TestStore['store'];
 let found: ReturnType<typeof emailStagesOver>;
-beforeAll(async () => {
-  world = await openTestStore();
-  ({ redis, store } = world);
+useTestRedis(async (server) => {
+  redis = server.connect();
+  store = await storeOver(redis);
   found = emailStagesOver(store);
 });
-afterAll(() => world[Symbol.asyncDispose]());
 
 type Changing = typeof found.change;
 const retry = (id: string, change: Changing) => retryFailed({ ...store, read: found.emailsAnywhere.read, change }, id);

@@ -1,19 +1,20 @@
 /** send-campaigns: those that wait have their turns, and what is canceled is ended beside what is sent and hardly keeps it waiting. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { sliceSize } from '../../src/domain/campaign.ts';
 import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
 import type { Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, moveCampaign } from '../support/campaigns.ts';
-import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { newId, storeOver, type TestStore } from '../support/store.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-let world: TestStore;
-beforeAll(async () => {
-  world = await openTestStore();
+let redis: TestStore['redis'];
+let store: TestStore['store'];
+useTestRedis(async (server) => {
+  redis = server.connect();
+  store = await storeOver(redis);
 });
-afterAll(() => world[Symbol.asyncDispose]());
-beforeEach(() => world.redis.flushall());
 
 function unused(): never {
   throw new Error('Nothing is in trouble here');
@@ -23,7 +24,7 @@ type Sending = Parameters<typeof sendCampaigns>[0]['sendSlice'];
 
 /** A worker that keeps what it takes, unless `sendSlice` does something with it; and the statuses of what that was, in order. */
 function startWorker(sendSlice: Sending = async (take) => ({ ...held, take })) {
-  const { slices } = world.store;
+  const { slices } = store;
   const taken: Take[] = [];
   const asked: string[] = [];
   const take: typeof slices.take = (id, taking) => {
@@ -52,10 +53,10 @@ function startWorker(sendSlice: Sending = async (take) => ({ ...held, take })) {
 }
 const held = { settled: [], isHeldUp: false, waitsFor: new Set<string>(), ms: 0 };
 
-const addLarge = () => addCampaign(world.redis, { recipients: 20 * sliceSize });
+const addLarge = () => addCampaign(redis, { recipients: 20 * sliceSize });
 
 it('one slice of a canceled campaign is ended for every four that are sent of another', async () => {
-  await moveCampaign(world.redis, await addLarge(), 'canceled');
+  await moveCampaign(redis, await addLarge(), 'canceled');
   await addLarge();
   const { taken, round } = startWorker();
   for (let n = 0; n < 13; n++) await round();
@@ -67,8 +68,8 @@ it('one slice of a canceled campaign is ended for every four that are sent of an
 });
 
 it('a canceled campaign gets every round while there is nothing to send', async () => {
-  await moveCampaign(world.redis, await addLarge(), 'canceled');
-  await moveCampaign(world.redis, await addLarge(), 'paused');
+  await moveCampaign(redis, await addLarge(), 'canceled');
+  await moveCampaign(redis, await addLarge(), 'paused');
   const { taken, round } = startWorker();
   for (let n = 0; n < 6; n++) await round();
   expect(taken.map(({ status }) => status)).toEqual(Array(6).fill('canceled'));
@@ -78,7 +79,7 @@ it('a worker passes the time of its last look, so that a clock of Redis that was
   const id = await addLarge();
   const { taken, hands, round } = startWorker();
   await round();
-  await world.redis.zadd(keys.campaignsDue, hands.seenAt + 3_600_000, id);
+  await redis.zadd(keys.campaignsDue, hands.seenAt + 3_600_000, id);
   await round();
   expect(taken).toHaveLength(1);
   hands.seenAt += 3_600_000;
@@ -87,7 +88,7 @@ it('a worker passes the time of its last look, so that a clock of Redis that was
 });
 
 it('of campaigns that wait for a transport, the one whose turn is longest ago goes on once another sent something over it', async () => {
-  const addSlice = () => addCampaign(world.redis, { recipients: sliceSize });
+  const addSlice = () => addCampaign(redis, { recipients: sliceSize });
   const [busy, ...waiting] = [await addLarge(), await addSlice(), await addSlice()];
   let sendOfBusy = () => {};
   const giveBack = new Map<string, () => Promise<void>>();
@@ -96,7 +97,7 @@ it('of campaigns that wait for a transport, the one whose turn is longest ago go
     if (take.campaignId === busy) return new Promise(() => {});
     const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Sending>>>();
     giveBack.set(take.campaignId, async () => {
-      await world.store.slices.release(take, null, 0, 0, ['a']);
+      await store.slices.release(take, null, 0, 0, ['a']);
       resolve({ ...held, take, waitsFor: new Set(['a']) });
     });
     return promise;
@@ -122,9 +123,9 @@ it('of campaigns that wait for a transport, the one whose turn is longest ago go
 });
 
 it('a campaign that has only what rests left is not asked about again before a rest ends', async () => {
-  await addCampaign(world.redis, { recipients: sliceSize });
+  await addCampaign(redis, { recipients: sliceSize });
   const { taken, asked, hands, time, round } = startWorker(async (take) => {
-    await world.store.slices.release(take, null, take.allowed, 0, ['a']);
+    await store.slices.release(take, null, take.allowed, 0, ['a']);
     return { ...held, take, waitsFor: new Set(['a']) };
   });
   await round();
@@ -138,8 +139,8 @@ it('a campaign that has only what rests left is not asked about again before a r
 });
 
 it('a campaign that waits for its own rate is not left alone until a transport has rested', async () => {
-  const id = await addCampaign(world.redis, { recipients: sliceSize, head: { rate: { count: 1, windowMs: 60_000 } } });
-  await world.redis.hset(keys.campaign(id), { tokens: 0, tokensAt: Date.now() });
+  const id = await addCampaign(redis, { recipients: sliceSize, head: { rate: { count: 1, windowMs: 60_000 } } });
+  await redis.hset(keys.campaign(id), { tokens: 0, tokensAt: Date.now() });
   const { asked, hands, round } = startWorker();
   const seen = { hasSettled: false, asked: new Set<string>(), waitsFor: new Set(['a']) };
   hands.rests.learn({ campaignId: id, waitedFor: 'a' }, seen, 0);

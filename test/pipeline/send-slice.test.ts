@@ -1,6 +1,6 @@
 /** send-slice: a slice whose worker cannot do it at this moment is another's at once, and nobody turns round it in a hurry. */
 
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import { type CampaignRow, type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
 import { placeId } from '../../src/domain/id.ts';
@@ -14,15 +14,16 @@ import type { Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign, moveCampaign, rowOf } from '../support/campaigns.ts';
-import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { newId, storeOver, type TestStore } from '../support/store.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-let world: TestStore;
-beforeAll(async () => {
-  world = await openTestStore();
+let redis: TestStore['redis'];
+let store: TestStore['store'];
+useTestRedis(async (server) => {
+  redis = server.connect();
+  store = await storeOver(redis);
 });
-afterAll(() => world[Symbol.asyncDispose]());
-beforeEach(() => world.redis.flushall());
 
 function unused(): never {
   throw new Error('Nothing is sent here');
@@ -37,7 +38,7 @@ type Of = Partial<
 
 /** A worker: what it knows of campaigns is its own. @param of what becomes of recipients; else there are none */
 function startWorker({ suppress = unused, settle = unused, callOff = unused, onTrouble = unused }: Of = {}) {
-  const { slices, campaigns } = world.store;
+  const { slices, campaigns } = store;
   const { compile } = openTemplating({ now: monotonicNow, cpuMs });
   const preparing = { campaigns, compile, composeFor: () => unused, kept: new Map() };
   const sending = {
@@ -65,19 +66,19 @@ async function addMarked(
   status: 'running' | 'canceled',
   recipients: number | CampaignRow[] = marks.length,
 ): Promise<string> {
-  const id = await addCampaign(world.redis, { recipients });
-  await world.redis.set(keys.campaignMarks(id), marks.map((mark) => placeMarks[mark]).join(''));
-  if (status === 'canceled') await moveCampaign(world.redis, id, status);
+  const id = await addCampaign(redis, { recipients });
+  await redis.set(keys.campaignMarks(id), marks.map((mark) => placeMarks[mark]).join(''));
+  if (status === 'canceled') await moveCampaign(redis, id, status);
   return id;
 }
 
 /** What stands there cannot be asked for. */
-const spoil = (key: string) => world.redis.multi().del(key).lpush(key, 'spoilt').exec();
-const spoilContent = (id: string) => world.redis.hset(keys.campaign(id), 'content', 'spoilt');
+const spoil = (key: string) => redis.multi().del(key).lpush(key, 'spoilt').exec();
+const spoilContent = (id: string) => redis.hset(keys.campaign(id), 'content', 'spoilt');
 
 describe('a slice is released for other workers', () => {
   it('when its campaign cannot be prepared', async () => {
-    const id = await addCampaign(world.redis, { recipients: 3, head: { rate: { count: 3, windowMs: 1_000 } } });
+    const id = await addCampaign(redis, { recipients: 3, head: { rate: { count: 3, windowMs: 1_000 } } });
     await spoilContent(id);
     const [one, other] = [startWorker(), startWorker()];
     const taken = await one.take(id);
@@ -86,9 +87,9 @@ describe('a slice is released for other workers', () => {
   });
 
   it.each(['running', 'canceled'] as const)('when the recipients of a %s campaign cannot be read', async (status) => {
-    const id = await addCampaign(world.redis, { recipients: 3 });
-    await world.redis.set(keys.campaignMarks(id), placeMarks[status === 'running' ? 'queued' : 'left'].repeat(3));
-    if (status === 'canceled') await moveCampaign(world.redis, id, status);
+    const id = await addCampaign(redis, { recipients: 3 });
+    await redis.set(keys.campaignMarks(id), placeMarks[status === 'running' ? 'queued' : 'left'].repeat(3));
+    if (status === 'canceled') await moveCampaign(redis, id, status);
     await spoil(keys.campaignChunk(id, 0));
     const [one, other] = [startWorker(), startWorker()];
     const taken = await one.take(id);
@@ -97,10 +98,10 @@ describe('a slice is released for other workers', () => {
   });
 
   it('a slice of a campaign that is gone needs no release', async () => {
-    const id = await addCampaign(world.redis, { recipients: 3 });
+    const id = await addCampaign(redis, { recipients: 3 });
     const worker = startWorker();
     const taken = await worker.take(id);
-    await world.redis.del(keys.campaign(id));
+    await redis.del(keys.campaign(id));
     expect(await worker.sendSlice(taken)).toMatchObject({ settled: [], isHeldUp: true });
   });
 });
@@ -114,9 +115,9 @@ describe('a recipient that cannot be read is reported and looked at again later'
     ['damaged', 'spoilt'],
     ['gone', null],
   ])('and the slices after a chunk that is %s have their turns', async (_, bytes) => {
-    const id = await addCampaign(world.redis, { recipients: 60 });
-    if (bytes === null) await world.redis.del(keys.campaignChunk(id, 0));
-    else await world.redis.set(keys.campaignChunk(id, 0), bytes);
+    const id = await addCampaign(redis, { recipients: 60 });
+    if (bytes === null) await redis.del(keys.campaignChunk(id, 0));
+    else await redis.set(keys.campaignChunk(id, 0), bytes);
     const worker = startWorker({ onTrouble, suppress: async () => [] });
     for (const slice of [0, 1]) {
       const taken = await worker.take(id);
@@ -128,7 +129,7 @@ describe('a recipient that cannot be read is reported and looked at again later'
   });
 
   it('recipients next to one that cannot be read get their mail', async () => {
-    const id = await addCampaign(world.redis, { recipients: [rowOf(0), none, rowOf(2)] });
+    const id = await addCampaign(redis, { recipients: [rowOf(0), none, rowOf(2)] });
     const settled: number[] = [];
     const worker = startWorker({
       onTrouble,
@@ -176,7 +177,7 @@ describe('in a canceled campaign', () => {
     const id = await addMarked(['handing'], 'canceled');
     const worker = startWorker({
       async settle() {
-        await world.redis.set(keys.campaignMarks(id), placeMarks.left);
+        await redis.set(keys.campaignMarks(id), placeMarks.left);
         return null;
       },
     });
@@ -201,13 +202,13 @@ it('tells at once which transport a recipient was sent over, and nothing of thos
 });
 
 it('a worker leaves a campaign with errors alone for a while, twice as long each time', async () => {
-  const id = await addCampaign(world.redis, { recipients: 3 });
+  const id = await addCampaign(redis, { recipients: 3 });
   await spoilContent(id);
   const troubles: unknown[] = [];
   const hands = makeSlicesInHand();
   let now = 0;
   const deps = {
-    ...{ slices: world.store.slices, sendSlice: startWorker().sendSlice, room: { take: async () => () => {} }, hands },
+    ...{ slices: store.slices, sendSlice: startWorker().sendSlice, room: { take: async () => () => {} }, hands },
     ...{ leaseMs: 60_000, nudge: { nudge() {}, wait: async () => {} }, newId, now: () => now },
     reportCampaign: unused,
     onTrouble: (_part: string, _error: unknown, { campaign }: { campaign: string }) => troubles.push(campaign),
@@ -223,8 +224,8 @@ it('a worker leaves a campaign with errors alone for a while, twice as long each
 });
 
 it('a slice counts as progress of its campaign when a recipient was settled, and not when all were given back', async () => {
-  const id = await addCampaign(world.redis, { recipients: 60 });
-  const movedAt = () => world.redis.hget(keys.campaign(id), 'movedAt');
+  const id = await addCampaign(redis, { recipients: 60 });
+  const movedAt = () => redis.hget(keys.campaign(id), 'movedAt');
   const idle = startWorker({ suppress: allSuppressed, settle: async () => null });
   await idle.sendSlice(await idle.take(id));
   expect(await movedAt()).toBeNull();

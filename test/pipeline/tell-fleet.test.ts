@@ -1,19 +1,17 @@
 /** tell-fleet: what one worker learns of a server, all of them go by. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openTestRedis } from '../support/redis.ts';
+import { expect, it } from 'vitest';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let smtp: ScriptedSmtp;
 let isTooMuch = false;
 /** While it has one, a reply waits for it. */
 let held: Promise<void> | null = null;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server, opened) => {
   redis = server.connect();
   smtp = opened.use(
     await openScriptedSmtp(async (stage) => {
@@ -23,7 +21,6 @@ beforeAll(async () => {
     }),
   );
 });
-afterAll(() => opened.disposeAsync());
 
 const { stateOf } = fleetOf(() => redis);
 

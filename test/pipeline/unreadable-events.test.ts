@@ -1,6 +1,6 @@
 /** Events that cannot be read, as another version may have written them: they are passed over, and keep no other. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { adminKey } from '../../src/domain/api-key.ts';
 import { readEvents } from '../../src/pipeline/read-events.ts';
 import { openEventFeed } from '../../src/store/event-feed.ts';
@@ -9,23 +9,22 @@ import { keys } from '../../src/store/keys.ts';
 import { openOutbox, outboxGroup } from '../../src/store/outbox.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
 import { openPosting, type Posting } from '../support/posting.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let redis: Redis;
 let consumer: Consumer;
 let line: Posting;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis(async (own, opened) => {
+  server = own;
   redis = server.connect();
   consumer = opened.use(await openConsumer(() => ({ status: 204 })));
 });
-afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
-  await redis.flushall();
-  line = opened.use(await openPosting(server));
+  line = await openPosting(server);
   consumer.calls.length = 0;
+  return () => line[Symbol.asyncDispose]();
 });
 
 const never = new AbortController().signal;

@@ -1,21 +1,20 @@
 /** unsubscribe: a link is anybody's to follow, however often, and each email's tells of it once. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { placeId } from '../../src/domain/id.ts';
 import { unsubscribe } from '../../src/pipeline/unsubscribe.ts';
 import { addCampaign, eventsIn } from '../support/campaigns.ts';
 import { emailStagesOver } from '../support/email-stages.ts';
 import { emailRequest } from '../support/requests.ts';
-import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { newId, storeOver, type TestStore } from '../support/store.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-let world: TestStore;
 let redis: TestStore['redis'];
 let store: TestStore['store'];
-beforeAll(async () => {
-  world = await openTestStore();
-  ({ redis, store } = world);
+useTestRedis(async (server) => {
+  redis = server.connect();
+  store = await storeOver(redis);
 });
-afterAll(() => world[Symbol.asyncDispose]());
 
 const now = () => Date.now();
 const address = () => `${newId('rq')}@x.co`;

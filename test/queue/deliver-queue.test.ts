@@ -1,20 +1,16 @@
 /** The queues of delivery: a job brings its emails to a worker, and tells where each of them is. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { makeDeadline } from '../../src/concurrency/deadline.ts';
 import { type DeliverJob, deliverQueueNames, type JobData, openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { openWorker } from '../../src/queue/jobs.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
-let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect({ maxRetriesPerRequest: null });
 });
-afterAll(() => opened.disposeAsync());
 
 function workerOptions() {
   const { signal: never } = new AbortController();

@@ -1,18 +1,17 @@
 /** Job queues: the stage's answer decides, a throw costs nothing, and no job is lost whatever Redis says. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { makeDeadline } from '../../src/concurrency/deadline.ts';
 import type { Answer } from '../../src/domain/outcome.ts';
 import { openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { assertRenewed, openWorker, type WorkerOptions } from '../../src/queue/jobs.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own) => {
+  server = own;
 });
-afterAll(() => opened.disposeAsync());
 
 const troubles: unknown[] = [];
 const options: WorkerOptions = {

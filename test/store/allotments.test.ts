@@ -1,23 +1,17 @@
 /** Connections of a transport over the fleet: never more than there are, in fair shares, whatever workers come, go and want. */
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type Allotments, openAllotments } from '../../src/store/allotments.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let allotments: Allotments;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server) => {
   redis = server.connect();
   await redis.config('SET', 'appendfsync', 'no');
   allotments = openAllotments(redis);
-});
-afterAll(() => opened.disposeAsync());
-beforeEach(async () => {
-  await redis.flushall();
 });
 
 const start = 1_700_000_000_000;

@@ -1,17 +1,14 @@
 /** What is left of a transport's rates, as whoever looks at it is told. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Rate } from '../../src/domain/rate.ts';
 import { type Budgets, openBudgets } from '../../src/store/budgets.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let budgets: Budgets;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   const redis = server.connect();
   budgets = openBudgets(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 const hour = 3_600_000;
 /** The beginning of a sixtieth of an hour. */

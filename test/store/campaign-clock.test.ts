@@ -1,20 +1,18 @@
 /** A campaign goes on where the clock of Redis was put back by an hour: times that were written before are yet to come by then. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type CampaignSlices, openCampaignSlices, type Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let slices: CampaignSlices;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis((server) => {
+  redis = server.connect();
   slices = openCampaignSlices(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 const leaseMs = 60_000;
 let takes = 0;

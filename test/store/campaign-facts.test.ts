@@ -1,20 +1,17 @@
 /** What is told of an email at its place in a campaign: what stands there of its campaign, however far that came. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { placeId } from '../../src/domain/id.ts';
 import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { addCampaign } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
 
 const head = { tags: [{ name: 'kind', value: 'news' }], createdAt: 5 };
 

@@ -1,6 +1,6 @@
 /** An email that leaves its place in a campaign: from then on it has a record, is found, is counted and comes again like any other. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
 import { placeEmail } from '../../src/domain/campaign-email.ts';
 import { decide } from '../../src/domain/decide.ts';
@@ -15,15 +15,12 @@ import { openDue } from '../../src/store/due.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, moveCampaign, standingOf } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
 
 const policy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
 const content = { html: '<p>h</p>', text: 't', headers: {}, attachments: [] };

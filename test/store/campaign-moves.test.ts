@@ -1,6 +1,6 @@
 /** What moves a campaign: from every status by every move, once however often it is asked, with its time, its turn and its event in one step. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type CampaignMove, type CampaignStatus, campaignMoves, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeCampaignId, makeId } from '../../src/domain/id.ts';
 import { idempotencyMs } from '../../src/domain/idempotency.ts';
@@ -9,17 +9,15 @@ import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { draft } from '../support/campaign-drafts.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let campaigns: Campaigns;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis((server) => {
+  redis = server.connect();
   campaigns = openCampaigns(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 let made = 0;
 /** One that stands there with `pending` recipients of `recipients`. */

@@ -1,6 +1,6 @@
 /** The places of a campaign: whoever takes a slice has it alone, nothing is skipped, and what was answered once is answered so again. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { placeMarks, sliceSize } from '../../src/domain/campaign.ts';
 import type { PlaceOutcome } from '../../src/domain/campaign-email.ts';
 import {
@@ -12,17 +12,14 @@ import {
 } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, endLeases, eventsIn, leaveSlices, moveCampaign, standingOf } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let slices: CampaignSlices;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   slices = openCampaignSlices(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 /** As long as a test may take: it ends leases itself. */
 const leaseMs = 600_000;

@@ -1,19 +1,16 @@
 /** Uploads into one campaign at once: a batch whose answer was lost is known when it comes again, whatever others added meanwhile; and what is kept of uploads has a bound. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { noProgress } from '../../src/domain/campaign-recipient.ts';
 import { openRecipients, type Upload } from '../../src/store/campaign-recipients.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, rowOf, standingOf } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
 
 const dayMs = 24 * 3_600_000;
 let batches = 0;

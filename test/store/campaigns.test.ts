@@ -1,21 +1,18 @@
 /** Campaigns as drafts: what is stored of one comes back, and of changes that race one wins. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Redis } from 'ioredis';
+import { expect, it } from 'vitest';
 import { makeCampaignId } from '../../src/domain/id.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
 import { draft } from '../support/campaign-drafts.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let campaigns: Campaigns;
-beforeAll(async () => {
-  const { url } = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(url.replace('unix://', '')), (client) => client.disconnect());
+useTestRedis((server) => {
+  redis = server.connect();
   campaigns = openCampaigns(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 let made = 0;
 async function stored() {

@@ -1,21 +1,19 @@
 /** What is stored under an Idempotency-Key is noted in the same step: no repeat brings it back that was taken away, nor undoes its changes. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { adminKey, hashToken } from '../../src/domain/api-key.ts';
 import { makeCampaignId } from '../../src/domain/id.ts';
 import { makeWebhook, webhookRequest } from '../../src/domain/webhook.ts';
 import { webhookSecret } from '../../src/domain/webhook-signature.ts';
 import type { Creation, CreationMark } from '../../src/store/creations.ts';
 import { draft } from '../support/campaign-drafts.ts';
-import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { newId, storeOver, type TestStore } from '../support/store.ts';
 import { contentOf } from '../support/templates.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-let world: TestStore;
 let store: TestStore['store'];
-beforeAll(async () => {
-  world = await openTestStore();
-  store = world.store;
+useTestRedis(async (server) => {
+  store = await storeOver(server.connect());
 });
-afterAll(() => world[Symbol.asyncDispose]());
 
 type Kind = {
   readonly what: string;

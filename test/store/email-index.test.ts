@@ -1,23 +1,20 @@
 /** The index against a plain list that is filtered: the same emails in the same order, whatever is asked, in bounded steps, while it changes. */
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail, statusOf } from '../../src/domain/email.ts';
 import { makeId, timeOfId } from '../../src/domain/id.ts';
 import { lanes } from '../../src/domain/lane.ts';
 import { type RecipientStatus, recipientStatuses } from '../../src/domain/recipient.ts';
 import { findIds, type IndexQuery, movedPosting, postingsOf, type Term } from '../../src/store/email-index.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
 
 const count = 500;
 /** Emails were made within this many milliseconds, so that many share one. */

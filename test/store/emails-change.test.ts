@@ -1,25 +1,22 @@
 /** What a caller asks of a stored email: one of two that came to the same state wins, and it is marked for the queue until it got there. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
 import { maxTimelineSteps, type TimelineStep } from '../../src/domain/timeline.ts';
 import { openDue } from '../../src/store/due.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let emails: Emails;
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   emails = openEmails(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 async function store(now: number): Promise<StoredEmail> {
   const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' });

@@ -1,22 +1,19 @@
 /** Stored emails: one claim at a time, one commit per version, and a command repeated after a lost answer does nothing twice. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import type { EmailEvent } from '../../src/domain/event.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let emails: ReturnType<typeof openEmails>;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   emails = openEmails(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 const request = emailRequest.parse({
   from: 'a@x.co',

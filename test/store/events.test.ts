@@ -1,6 +1,6 @@
 /** Events by their id: each is told apart from every other, and found where it stands, whoever it is of and however long that was there before. */
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { CampaignMove } from '../../src/domain/campaign.ts';
 import { lostOutcome, placeEmail } from '../../src/domain/campaign-email.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
@@ -12,16 +12,15 @@ import { keys } from '../../src/store/keys.ts';
 import { unpackEvent } from '../../src/store/record.ts';
 import { addCampaign } from '../support/campaigns.ts';
 import { emailStagesOver } from '../support/email-stages.ts';
-import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { newId, storeOver, type TestStore } from '../support/store.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-let world: TestStore;
 let redis: TestStore['redis'];
 let store: TestStore['store'];
-beforeAll(async () => {
-  world = await openTestStore();
-  ({ redis, store } = world);
+useTestRedis(async (server) => {
+  redis = server.connect();
+  store = await storeOver(redis);
 });
-afterAll(() => world[Symbol.asyncDispose]());
 
 const hour = 3_600_000;
 const now = () => Date.now();

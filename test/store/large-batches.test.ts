@@ -1,27 +1,25 @@
 /** Emails with many postings: no script adds or takes away more than about a thousand, and what is left in between is mended. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
 import { findIds, postingsOf, type Term } from '../../src/store/email-index.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let world: Keepsakes;
 let redis: Redis;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own, opened) => {
+  server = own;
   world = opened.use(openKeepsakes(server));
   ({ redis } = world);
 });
-beforeEach(() => redis.flushall());
-afterAll(() => opened.disposeAsync());
 
 const day = 86_400_000;
 const many = Array.from({ length: 50 }, (_, n) => `r${n}@x.co`);

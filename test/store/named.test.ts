@@ -1,16 +1,14 @@
 /** Names for what a script is given: Lua reads under each what TypeScript gave under it, in whatever order either writes them. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { named } from '../../src/store/named.ts';
 import { script } from '../../src/store/redis.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  redis = opened.use(await openTestRedis()).connect();
+useTestRedis((server) => {
+  redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
 
 const letter = named('from', 'to', 'subject');
 const names = named('first', 'second');

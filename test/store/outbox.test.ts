@@ -1,20 +1,18 @@
 /** Consumers of the outbox: who is forgotten, and that nothing goes with them. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { openOutbox, outboxGroup } from '../../src/store/outbox.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own) => {
+  server = own;
   redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const never = new AbortController().signal;
 const openWorker = (name: string, forgetAfterMs?: number) =>

@@ -1,25 +1,23 @@
 /** What waits for endpoints costs little, is bounded, and is taken by one at a time. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { DeliveryStatus } from '../../src/domain/delivery.ts';
 import { openDeliveries } from '../../src/store/deliveries.ts';
 import { keys } from '../../src/store/keys.ts';
 import { outboxGroup } from '../../src/store/outbox.ts';
 import { openPosts, type Posts } from '../../src/store/posts.ts';
 import { leaseMs, longestWaitMs, now, place, settled } from '../support/parcels.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import type { TestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let redis: Redis;
 let posts: Posts;
-beforeAll(async () => {
-  server = opened.use(await openTestRedis());
+useTestRedis((own) => {
+  server = own;
   redis = server.connect({ enableAutoPipelining: true });
   posts = openPosts(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const single = { id: 'wh_1', batch: null };
 const take = (

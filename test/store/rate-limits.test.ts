@@ -1,20 +1,17 @@
 /** Counted requests: all windows or none, and a window that ends gives its count back. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { openRateLimits, type RateLimits } from '../../src/store/rate-limits.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let limits: RateLimits;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   limits = openRateLimits(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 const perHour = { count: 3, windowMs: 3_600_000 };
 

@@ -1,18 +1,15 @@
 /** Whatever becomes of emails, and whenever it is looked: exactly what is due is gone, and no key is left over. */
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { fileHash } from '../../src/domain/email.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Keepsakes, openKeepsakes, type outcomes } from '../support/keepsakes.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let world: Keepsakes;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server, opened) => {
   world = opened.use(openKeepsakes(server, { content: 10_000, record: 60_000 }));
 });
-afterAll(() => opened.disposeAsync());
 
 /** What ought to be there of an email. */
 type Model = {

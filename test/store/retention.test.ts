@@ -1,19 +1,15 @@
 /** Retention: of emails that ended, content and record go when their time is over, and everything that hangs on them; nothing else goes. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { sweepEmails } from '../../src/pipeline/sweep-emails.ts';
 import { packEnd } from '../../src/store/end.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let world: Keepsakes;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server, opened) => {
   world = opened.use(openKeepsakes(server));
 });
-beforeEach(() => world.redis.flushall());
-afterAll(() => opened.disposeAsync());
 
 const hour = 3_600_000;
 const day = 24 * hour;

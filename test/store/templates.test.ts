@@ -1,21 +1,18 @@
 /** Stored templates: versions that never change, aliases with one owner, and of two changes at once, one. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Template, TemplateHead } from '../../src/domain/template.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTemplates, type Templates } from '../../src/store/templates.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { contentOf } from '../support/templates.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let templates: Templates;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   templates = openTemplates(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 let made = 0;
 function template(head: Partial<TemplateHead> = {}): Template {

@@ -1,20 +1,17 @@
 /** What the fleet knows of its transports, and what is told of a breaker that opens or closes. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { closedBreaker, type TransportState } from '../../src/domain/transport-state.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTransportStates, type TransportStates } from '../../src/store/transport-states.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let states: TransportStates;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   states = openTransportStates(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 const now = 1_700_000_000_000;
 const server = { host: 'mail.example.com', port: 587 };

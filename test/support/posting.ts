@@ -83,6 +83,11 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const posting = { ...deps, post: post.bind(null, { ...stages, client, policy, report }) };
   const stop = new AbortController();
   const roundsEnded = () => Promise.all([...rounds.values()].map(({ ended }) => ended));
+  /** A look at what is due, until the rounds that it begins are over. */
+  async function forwardAll(): Promise<void> {
+    await postDue(posting, stop.signal);
+    await roundsEnded();
+  }
   const all = opened.move();
 
   return {
@@ -145,10 +150,13 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     },
     /** One look at what is due; the rounds it begins go on by themselves. */
     look: () => postDue(posting, stop.signal),
-    /** The same, until the rounds are over. */
-    async forwardAll(): Promise<void> {
-      await postDue(posting, stop.signal);
-      await roundsEnded();
+    forwardAll,
+    /** Goes on for so long, a step at a time. */
+    async goOn(ms: number, stepMs: number): Promise<void> {
+      for (let passed = 0; passed < ms; passed += stepMs) {
+        now += stepMs;
+        await forwardAll();
+      }
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

@@ -48,6 +48,11 @@ export function send(
   return transport.send(message(to), async () => true, { line, reserve });
 }
 
+/** Each to a recipient of its own, all at once. */
+export function sendMany(transport: Transport, count: number): Promise<Outcome[]> {
+  return Promise.all(Array.from({ length: count }, (_, at) => send(transport, `b${at}@x.co`)));
+}
+
 /** The same for mail of a campaign. */
 export function sendOfCampaign(transport: Transport, to: string): Promise<Outcome> {
   return send(transport, to, 'campaign');

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { openTestRedis, type TestRedis } from './redis.ts';
 
-/** @param open what the tests of the file ask of it, made once */
-export function useTestRedis(open: (server: TestRedis) => void | Promise<void>): void {
+/** @param open makes once what the tests of the file use, and puts into `opened` what is to be closed after the last test */
+export function useTestRedis(open: (server: TestRedis, opened: AsyncDisposableStack) => void | Promise<void>): void {
   const opened = new AsyncDisposableStack();
   let server: TestRedis;
   beforeAll(async () => {
     server = opened.use(await openTestRedis());
-    await open(server);
+    await open(server, opened);
   });
   beforeEach(async () => {
     await server.tell((client) => client.flushall());

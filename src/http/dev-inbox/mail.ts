@@ -1,6 +1,7 @@
 /** Reads captured mail for people and scripts. All of its content was written by others and is treated as text. */
 import PostalMime, { type Address, type Attachment, decodeWords, type Email } from 'postal-mime';
 import { formatMailbox } from '../../domain/address.ts';
+import { isoOf } from '../../domain/iso-time.ts';
 import type { CapturedEntry, CapturedMail } from '../../store/inbox.ts';
 
 /** A mail as the list shows it. */
@@ -49,7 +50,7 @@ export async function parseMail(mail: CapturedMail): Promise<ParsedMail> {
     view: {
       id: mail.id,
       email_id: mail.emailId,
-      created_at: new Date(mail.at).toISOString(),
+      created_at: isoOf(mail.at),
       envelope: mail.envelope,
       from: toAddresses(email.from && [email.from])[0] ?? null,
       to: toAddresses(email.to),

@@ -1,6 +1,6 @@
 /** An example of each problem, with the text a caller really gets. */
 import type { CampaignStatus } from '../../domain/campaign.ts';
-import { type Fault, makeProblem, type ProblemExtension, type ProblemName } from '../../domain/problem.ts';
+import { type Fault, makeProblem, type ProblemName, type ProblemParts } from '../../domain/problem.ts';
 import type { Example } from './document.ts';
 import type { Examples } from './examples.ts';
 
@@ -128,26 +128,20 @@ export function overtakenExamples(detail: string, instance: string): Examples {
 /** @param what the campaign cannot be, and why */
 export function campaignConflictExamples(what: string, status: CampaignStatus, instance: string): Examples {
   const detail = `Campaign cm_01kb2m9c8e0g2j4m6p8r000000 cannot be ${what}. Its status is ${status}.`;
-  return { conflict: problem('conflict', detail, instance, undefined, { campaign_status: status }) };
+  return { conflict: problem('conflict', detail, instance, { more: { campaign_status: status } }) };
 }
 
 function conflict(change: string, why: string, status: 'sent' | 'deferred', path: string): Required<Example> {
   const detail = `Email em_01kb2m7x4p6q8s0t2v4w6x8y0z cannot be ${change}: ${why}. Its status is ${status}.`;
-  return problem('conflict', detail, `${emailPath}${path}`, undefined, { email_status: status });
+  return problem('conflict', detail, `${emailPath}${path}`, { more: { email_status: status } });
 }
 
 function withFaults(name: ProblemName, instance: string, faults: readonly Fault[]): Required<Example> {
   const detail = faults.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ');
-  return problem(name, detail, instance, faults);
+  return problem(name, detail, instance, { faults });
 }
 
-function problem(
-  name: ProblemName,
-  detail: string,
-  instance: string,
-  faults?: readonly Fault[],
-  more?: ProblemExtension,
-): Required<Example> {
-  const value = makeProblem(name, detail, instance, faults, more);
+function problem(name: ProblemName, detail: string, instance: string, parts?: ProblemParts): Required<Example> {
+  const value = makeProblem(name, detail, instance, parts);
   return { summary: value.title, value };
 }

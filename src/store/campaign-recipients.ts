@@ -1,6 +1,6 @@
 /** Adds recipients to a campaign, each address once. A batch is added as a whole or not at all, together with the progress of its upload. */
 import type { Redis } from 'ioredis';
-import { type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
+import { type CampaignHead, type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
 import { noProgress, type UploadProgress } from '../domain/campaign-recipient.ts';
 import { cut } from '../domain/cut.ts';
 import { maxPlaces } from '../domain/id.ts';
@@ -20,8 +20,13 @@ export type Added =
   /** The campaign takes no more recipients. */
   | { readonly kind: 'refused'; readonly status: CampaignStatus }
   | { readonly kind: 'full' | 'gone' }
+  /** A variable got another type since the rows were read. */
+  | { readonly kind: 'retyped' }
   /** Another request has the upload in hand. */
   | { readonly kind: 'lost' };
+
+/** The draft by whose types the rows were read. */
+type DraftRead = Pick<CampaignHead, 'id' | 'revision'>;
 
 type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress } | { readonly kind: 'busy' | 'gone' };
 
@@ -55,24 +60,25 @@ end
 
 /**
  * KEYS campaign marks uploads uploadTimes, a key for each chunk, a key for each address; ARGV batch id, expected number of places, scope ('' for
- * none), owner, end of its lease, progress, number of chunks and their bytes, one member for each address. Answers `moved` when places were
- * added since they were read: so an address that another request added meanwhile cannot be added twice. A repeat after a lost answer is
- * recognized by its batch id; each upload keeps its own, because other uploads go on meanwhile.
+ * none), owner, end of its lease, progress, revision of the draft by whose types the rows were read, number of chunks and their bytes, one member
+ * for each address. Answers `moved` when places were added since they were read: so an address that another request added meanwhile cannot be
+ * added twice. A repeat after a lost answer is recognized by its batch id; each upload keeps its own, because other uploads go on meanwhile.
  */
 const addScript = script(`${isOwner}
 local campaign, marks, uploads = KEYS[1], KEYS[2], KEYS[3]
-local places, scope, chunks = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[7])
-local stored = redis.call('HMGET', campaign, 'status', 'batch')
+local places, scope, chunks = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[8])
+local stored = redis.call('HMGET', campaign, 'status', 'batch', 'typesSince')
 if not stored[1] then return {'gone'} end
 local done = scope ~= '' and redis.call('HGET', uploads, scope .. ':batch') or stored[2]
 if done and string.find(done, ARGV[1], 1, true) then return {'added'} end
 if stored[1] ~= 'draft' and stored[1] ~= 'scheduled' then return {'refused', stored[1]} end
 if scope ~= '' and not isOwner(uploads, scope, ARGV[4]) then return {'lost'} end
+if tonumber(stored[3] or 0) > tonumber(ARGV[7]) then return {'retyped'} end
 if redis.call('STRLEN', marks) ~= places then return {'moved'} end
 local added = #KEYS - 4 - chunks
 if places + added > ${maxPlaces} then return {'full'} end
-for i = 1, chunks do redis.call('SET', KEYS[4 + i], ARGV[7 + i]) end
-for i = 1, added do redis.call('SADD', KEYS[4 + chunks + i], ARGV[7 + chunks + i]) end
+for i = 1, chunks do redis.call('SET', KEYS[4 + i], ARGV[8 + i]) end
+for i = 1, added do redis.call('SADD', KEYS[4 + chunks + i], ARGV[8 + chunks + i]) end
 if added > 0 then
   redis.call('APPEND', marks, string.rep('q', added))
   redis.call('HINCRBY', campaign, 'n:recipients', added)
@@ -144,7 +150,7 @@ export function openRecipients(redis: Redis) {
      * @param batchId recognizes a repeat of the command after a lost answer
      */
     async add(
-      id: string,
+      { id, revision = 0 }: DraftRead,
       rows: readonly CampaignRow[],
       { progress, upload, known, batchId, now }: AddContext,
     ): Promise<Added> {
@@ -168,7 +174,7 @@ export function openRecipients(redis: Redis) {
           ],
           [
             ...[batchId, tail.places, upload?.scope ?? '', upload?.owner ?? '', now + uploadLeaseMs],
-            ...[JSON.stringify(after), written.length, ...written.map(packChunk)],
+            ...[JSON.stringify(after), revision, written.length, ...written.map(packChunk)],
             ...fresh.map(({ mark }) => mark.member),
           ],
         )) as [Added['kind'] | 'moved', CampaignStatus];

@@ -69,7 +69,8 @@ export const keys = {
    * its last event; `tokens`, the messages its rate allowed at `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was
    * settled; `pace`, measured from `paceAt` and `paceLeft`, which holds until `paceEnds`; `recall` once its slices are taken again because it was canceled; `closed` once it
    * takes no more recipients and the sets of its addresses are gone;
-   * `change`, the ids and times of the last moves; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
+   * `change`, the ids and times of the last moves; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key;
+   * `typesSince`, the revision of the head that last gave a variable another type.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */

@@ -74,6 +74,7 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
         'A record has `email`, and may have `name` and `variables`. Every other field is a variable too, and so is `name`. An address is added only once to a campaign, regardless of upper and lower case.',
         'A record that is not valid is skipped, and listed in `errors`. If the list itself is faulty at some place, nothing after it is read and `complete` is false. A list that cannot be read at all, for example because of its encoding or a missing CSV header, is refused with 422.',
         'If an upload breaks off, send all of it again. With an `Idempotency-Key`, it continues where it stopped, and the answer covers the whole upload. Without one, records that were added before count as duplicates.',
+        'An upload that began before a variable of the draft got another type is refused (409), and adds nobody: send it again.',
       ].join('\n\n'),
       tags,
       params: campaignParams,

@@ -16,7 +16,7 @@ type Deps = {
   /** Names of transports whose server takes messages and does not answer. */
   hanging: ReadonlySet<string>;
   states: Pick<TransportStates, 'read' | 'takeTrial'>;
-  budgets: Pick<Budgets, 'admit' | 'giveBack' | 'forget'>;
+  budgets: Pick<Budgets, 'admit' | 'giveBack'>;
   learn(name: string): Promise<void>;
   now(): number;
 };
@@ -93,11 +93,7 @@ function hasRoom(pool: PoolState, { lane, isOfCampaign }: DueEmail): boolean {
 /** @returns the rates a token was taken of; null when this email is not the trial: there was no token, or another email was first */
 async function takeTrial(deps: Deps, name: string, due: DueEmail): Promise<readonly Rate[] | null> {
   const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
-  if (!(await takeToken(deps, name, rates, due))) {
-    // takeToken has parked the email. It must not wait here: another transport may take it.
-    await deps.budgets.forget(name, due.id, due.lane);
-    return null;
-  }
+  if (!(await takeToken(deps, name, rates, { ...due, isTrial: true }))) return null;
   const isFirst = await deps.states.takeTrial(name, deps.now());
   if (!isFirst) await deps.budgets.giveBack(name, rates, 1, deps.now());
   await deps.learn(name);

@@ -10,6 +10,9 @@ import { script } from './redis.ts';
 /** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
 export const parkedFraction = 0.5;
 
+/** In place of a mark: without a token the email is not parked. */
+export const trialMark = 'trial';
+
 /** Lua: the name of the transport, the last part but one of a key of its parked mail: it has no colon. */
 const nameOf = `string.match(KEYS[3], '([^:]+):[^:]+$')`;
 
@@ -72,7 +75,7 @@ giveVoided(voided, tonumber(ARGV[1]), rates)`,
 
 /**
  * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is kept
- * by its campaign and not parked. Answers for each 1 when it may go, else 0.
+ * by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
   `${budget}${campaignTokens}${park}
@@ -108,7 +111,7 @@ for i = first, #ARGV, 4 do
   if isOfCampaign and parked[1] + parked[2] > 0 then campaigns.ask() end
   if goes then
     unpark(id, lane)
-  elseif not isOfCampaign then
+  elseif not isOfCampaign and ARGV[i + 3] ~= '${trialMark}' then
     parked[lane] = parked[lane] + park(i)
   end
   answer[#answer + 1] = goes and 1 or 0

@@ -12,6 +12,7 @@ import {
   parkScript,
   releaseArguments,
   releaseScript,
+  trialMark,
   voidScript,
 } from './budget-scripts.ts';
 import { keys } from './keys.ts';
@@ -28,6 +29,8 @@ export type DueEmail = {
   readonly endsAt: number;
   /** Its campaign keeps it while it waits, so it is not parked. */
   readonly isOfCampaign?: boolean;
+  /** It would be the trial of a transport in trouble. Without a token it is not parked, as another transport may take it. */
+  readonly isTrial?: boolean;
 };
 
 type Released = {
@@ -100,8 +103,8 @@ export function openBudgets(redis: Redis) {
 
   return {
     /**
-     * For each email, in order, whether it may go now. An email that may not is parked, unless it is of a campaign. An email with a permit, from a
-     * release, uses it up. Without one it takes a token of every rate, unless another email waits before it: of its lane, or transactional.
+     * For each email, in order, whether it may go now. An email that may not is parked, unless it is of a campaign or would be the trial. An email
+     * with a permit, from a release, uses it up. Without one it takes a token of every rate, unless another email waits before it: of its lane, or transactional.
      * All requests of one turn of the event loop are one command. An answer lost with the connection costs a token, and the email is parked.
      * @param rates one for each window; the same for all requests of one turn
      */
@@ -244,11 +247,11 @@ function rateArgs(rates: readonly Rate[]): number[] {
 }
 
 function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
-  return emails.flatMap(({ id, lane, dueAt, endsAt, isOfCampaign = false }) => [
+  return emails.flatMap(({ id, lane, dueAt, endsAt, isOfCampaign = false, isTrial = false }) => [
     id,
     lanes.indexOf(lane) + 1,
     dueAt,
-    isOfCampaign ? '' : Math.floor(endsAt) + parkedFraction,
+    isOfCampaign ? '' : isTrial ? trialMark : Math.floor(endsAt) + parkedFraction,
   ]);
 }
 

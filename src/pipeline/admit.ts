@@ -35,8 +35,8 @@ export type OutOfService = { readonly kind: 'out_of_service'; readonly why: stri
 
 export type Refused =
   | OutOfService
-  /** The transport is in service, but no connection will be free soon. */
-  | { readonly kind: 'full'; readonly why: string }
+  /** The transport is in service, but no connection will be free soon. `hasNone`: this worker has none at all, and others may. */
+  | { readonly kind: 'full'; readonly why: string; readonly hasNone: boolean }
   /** Other emails go first, or the rates are used up. The email is parked already by the same script, unless it is of a campaign. */
   | { readonly kind: 'over_budget'; readonly why: string };
 
@@ -63,7 +63,7 @@ export async function admit(deps: Deps, transport: Transport, outline: Outline, 
       const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
       const full = standing.kind === 'stuck' ? standing.why : whyFull(transport, pool, due, rates);
       // After its end the email is admitted all the same and waits in the pool: perhaps only this worker has no free connection.
-      if (full !== null && due.endsAt > deps.now()) return { kind: 'full', why: full };
+      if (full !== null && due.endsAt > deps.now()) return { kind: 'full', why: full, hasNone: isWithout(pool) };
       if (await takeToken(deps, name, rates, due)) return { kind: 'admitted', transport, as: 'message', rates };
       return { kind: 'over_budget', why: `transport ${name} had used up its rate` };
     }
@@ -84,6 +84,11 @@ function whyFull({ name }: Transport, pool: PoolState, due: DueEmail, rates: rea
   if (pool.room[lineOf(due.lane, due.isOfCampaign)] === 0)
     return `transport ${name} has no connection free${due.lane === 'bulk' ? ' for bulk' : ''}`;
   return isFirstOnItsWay(pool) && rates.length > 0 ? `transport ${name} has no connection yet` : null;
+}
+
+/** Whether this worker was allotted no connection. One that is still being opened leaves room, or messages wait for it. */
+function isWithout({ open, waiting, room }: PoolState): boolean {
+  return open + waiting + Math.max(...Object.values(room)) === 0;
 }
 
 function hasRoom(pool: PoolState, { lane, isOfCampaign }: DueEmail): boolean {

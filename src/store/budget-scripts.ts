@@ -73,6 +73,22 @@ giveVoided(voided, tonumber(ARGV[1]), rates)`,
   'at_once',
 );
 
+/** So long after it came to a worker that cannot take it, a released email is due again. */
+const passedOnMs = 25;
+
+/**
+ * Passes an email on, with the permit that it has: it is due again soon, for whichever worker takes it. ARGV now, id, lane as above. Answers 0
+ * when it has no valid permit. The permit lapses a millisecond sooner each time: it is another one than the worker found, which is void then.
+ */
+export const passOnScript = script(`
+local now, id, lane = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local ends = tonumber(redis.call('ZSCORE', KEYS[2], id) or 0) - 1
+if ends <= now then return 0 end
+redis.call('ZADD', KEYS[2], ends, id)
+redis.call('ZADD', KEYS[4 + lane], now + ${passedOnMs}, id)
+if redis.call('LLEN', KEYS[7]) == 0 then redis.call('LPUSH', KEYS[7], 1) end
+return 1`);
+
 /**
  * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is kept
  * by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.

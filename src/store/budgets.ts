@@ -10,6 +10,7 @@ import {
   leftScript,
   parkedFraction,
   parkScript,
+  passOnScript,
   releaseArguments,
   releaseScript,
   trialMark,
@@ -118,6 +119,14 @@ export function openBudgets(redis: Redis) {
      */
     async park(name: string, emails: readonly DueEmail[], now: number, rates: readonly Rate[] = []): Promise<void> {
       if (emails.length > 0) await parkInGroup(name, { ...alone, rates, emails, now });
+    },
+
+    /**
+     * Leaves a released email with its permit to another worker: it is due again at once. False when it has no valid permit. Parked instead, it
+     * would lose its turn, and of a rate per second there would be less, the more workers there are.
+     */
+    async passOn(name: string, { id, lane }: DueEmail, now: number): Promise<boolean> {
+      return (await passOnScript(redis, keysOf(name), [now, id, lanes.indexOf(lane) + 1])) === 1;
     },
 
     /**

@@ -16,7 +16,7 @@ type Deps = {
   /** Names of transports whose server takes messages and does not answer. */
   hanging: ReadonlySet<string>;
   states: Pick<TransportStates, 'read' | 'takeTrial'>;
-  budgets: Pick<Budgets, 'admit' | 'giveBack' | 'forget'>;
+  budgets: Pick<Budgets, 'admit' | 'giveBack'>;
   learn(name: string): Promise<void>;
   now(): number;
 };
@@ -35,8 +35,8 @@ export type OutOfService = { readonly kind: 'out_of_service'; readonly why: stri
 
 export type Refused =
   | OutOfService
-  /** The transport is in service, but no connection will be free soon. */
-  | { readonly kind: 'full'; readonly why: string }
+  /** The transport is in service, but no connection will be free soon. `hasNone`: this worker has none at all, and others may. */
+  | { readonly kind: 'full'; readonly why: string; readonly hasNone: boolean }
   /** Other emails go first, or the rates are used up. The email is parked already by the same script, unless it is of a campaign. */
   | { readonly kind: 'over_budget'; readonly why: string };
 
@@ -63,7 +63,7 @@ export async function admit(deps: Deps, transport: Transport, outline: Outline, 
       const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
       const full = standing.kind === 'stuck' ? standing.why : whyFull(transport, pool, due, rates);
       // After its end the email is admitted all the same and waits in the pool: perhaps only this worker has no free connection.
-      if (full !== null && due.endsAt > deps.now()) return { kind: 'full', why: full };
+      if (full !== null && due.endsAt > deps.now()) return { kind: 'full', why: full, hasNone: isWithout(pool) };
       if (await takeToken(deps, name, rates, due)) return { kind: 'admitted', transport, as: 'message', rates };
       return { kind: 'over_budget', why: `transport ${name} had used up its rate` };
     }
@@ -86,6 +86,11 @@ function whyFull({ name }: Transport, pool: PoolState, due: DueEmail, rates: rea
   return isFirstOnItsWay(pool) && rates.length > 0 ? `transport ${name} has no connection yet` : null;
 }
 
+/** Whether this worker was allotted no connection. One that is still being opened leaves room, or messages wait for it. */
+function isWithout({ open, waiting, room }: PoolState): boolean {
+  return open + waiting + Math.max(...Object.values(room)) === 0;
+}
+
 function hasRoom(pool: PoolState, { lane, isOfCampaign }: DueEmail): boolean {
   return !pool.isStuck && pool.room[lineOf(lane, isOfCampaign)] > 0;
 }
@@ -93,11 +98,7 @@ function hasRoom(pool: PoolState, { lane, isOfCampaign }: DueEmail): boolean {
 /** @returns the rates a token was taken of; null when this email is not the trial: there was no token, or another email was first */
 async function takeTrial(deps: Deps, name: string, due: DueEmail): Promise<readonly Rate[] | null> {
   const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
-  if (!(await takeToken(deps, name, rates, due))) {
-    // takeToken has parked the email. It must not wait here: another transport may take it.
-    await deps.budgets.forget(name, due.id, due.lane);
-    return null;
-  }
+  if (!(await takeToken(deps, name, rates, { ...due, isTrial: true }))) return null;
   const isFirst = await deps.states.takeTrial(name, deps.now());
   if (!isFirst) await deps.budgets.giveBack(name, rates, 1, deps.now());
   await deps.learn(name);

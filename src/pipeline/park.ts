@@ -1,4 +1,7 @@
-/** park: puts an email aside until its transport can take it. An email whose time is over is settled with the reason it waited for. */
+/**
+ * park: puts an email aside until its transport can take it. One that was released to a worker without a connection is passed on to another
+ * worker. An email whose time is over is settled with the reason it waited for.
+ */
 import { notTaken, type SettledOutcome } from '../domain/outcome.ts';
 import { ratesOf } from '../domain/standing.ts';
 import type { TransportState } from '../domain/transport-state.ts';
@@ -10,7 +13,7 @@ import type { Parked } from './dispatch.ts';
 type Deps = {
   transports: Pick<Transports, 'plan'>;
   known: ReadonlyMap<string, TransportState>;
-  budgets: Pick<Budgets, 'park' | 'forget'>;
+  budgets: Pick<Budgets, 'park' | 'passOn' | 'forget'>;
   /** Wakes the loop of maintain-transports: there is something for it to do. */
   wake(): void;
   now(): number;
@@ -31,6 +34,8 @@ export async function park(
   }
   if (!isParked && !due.isOfCampaign) {
     const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
+    const mayPassOn = rates.length > 0 && refused.kind === 'full' && refused.hasNone;
+    if (mayPassOn && (await deps.budgets.passOn(name, due, deps.now()))) return { kind: 'parked' };
     await deps.budgets.park(name, [due], deps.now(), rates);
   }
   deps.wake();

@@ -8,6 +8,9 @@ import { script } from './redis.ts';
 /** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
 export const parkedFraction = 0.5;
 
+/** In place of a mark: without a token the email is not parked. */
+export const trialMark = 'trial';
+
 /** The keys of each script. */
 export const budgetKeys = named(
   'budgetKey',
@@ -85,9 +88,25 @@ giveVoided(voided, tonumber(ARGV[1]), rates)`,
   'at_once',
 );
 
+/** So long after it came to a worker that cannot take it, a released email is due again. */
+const passedOnMs = 25;
+
+/**
+ * Passes an email on, with the permit that it has: it is due again soon, for whichever worker takes it. ARGV now, id, lane as above. Answers 0
+ * when it has no valid permit. The permit lapses a millisecond sooner each time: it is another one than the worker found, which is void then.
+ */
+export const passOnScript = script(`${readKeys}${ringBell}
+local now, id, lane = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local ends = tonumber(redis.call('ZSCORE', permitsKey, id) or 0) - 1
+if ends <= now then return 0 end
+redis.call('ZADD', permitsKey, ends, id)
+redis.call('ZADD', againIn[lane], now + ${passedOnMs}, id)
+ringBell(bell)
+return 1`);
+
 /**
  * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is kept
- * by its campaign and not parked. Answers for each 1 when it may go, else 0.
+ * by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
   `${readKeys}${budget}${campaignTokens}${park}
@@ -123,7 +142,7 @@ for i = first, #ARGV, 4 do
   if isOfCampaign and parked[1] + parked[2] > 0 then campaigns.ask() end
   if goes then
     unpark(id, lane)
-  elseif not isOfCampaign then
+  elseif not isOfCampaign and ARGV[i + 3] ~= '${trialMark}' then
     parked[lane] = parked[lane] + park(i)
   end
   answer[#answer + 1] = goes and 1 or 0

@@ -11,8 +11,10 @@ import {
   leftScript,
   parkedFraction,
   parkScript,
+  passOnScript,
   releaseArguments,
   releaseScript,
+  trialMark,
   voidScript,
 } from './budget-scripts.ts';
 import { keys } from './keys.ts';
@@ -29,6 +31,8 @@ export type DueEmail = {
   readonly endsAt: number;
   /** Its campaign keeps it while it waits, so it is not parked. */
   readonly isOfCampaign?: boolean;
+  /** It would be the trial of a transport in trouble. Without a token it is not parked, as another transport may take it. */
+  readonly isTrial?: boolean;
 };
 
 type Released = {
@@ -101,8 +105,9 @@ export function openBudgets(redis: Redis) {
 
   return {
     /**
-     * For each email, in order, whether it may go now. An email that may not is parked, unless it is of a campaign. An email with a permit, from a
-     * release, uses it up. Without one it takes a token of every rate, unless another email waits before it: of its lane, or transactional.
+     * For each email, in order, whether it may go now. An email that may not is parked, unless it is of a campaign or would be the trial. An
+     * email with a permit, from a release, uses it up. Without one it takes a token of every rate, unless another email waits before it: of its
+     * lane, or transactional.
      * All requests of one turn of the event loop are one command. An answer lost with the connection costs a token, and the email is parked.
      * @param rates one for each window; the same for all requests of one turn
      */
@@ -116,6 +121,14 @@ export function openBudgets(redis: Redis) {
      */
     async park(name: string, emails: readonly DueEmail[], now: number, rates: readonly Rate[] = []): Promise<void> {
       if (emails.length > 0) await parkInGroup(name, { ...alone, rates, emails, now });
+    },
+
+    /**
+     * Leaves a released email with its permit to another worker: it is due again at once. False when it has no valid permit. Parked instead, it
+     * would lose its turn, and of a rate per second there would be less, the more workers there are.
+     */
+    async passOn(name: string, { id, lane }: DueEmail, now: number): Promise<boolean> {
+      return (await passOnScript(redis, keysOf(name), [now, id, lanes.indexOf(lane) + 1])) === 1;
     },
 
     /**
@@ -253,11 +266,11 @@ function rateArgs(rates: readonly Rate[]): number[] {
 }
 
 function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
-  return emails.flatMap(({ id, lane, dueAt, endsAt, isOfCampaign = false }) => [
+  return emails.flatMap(({ id, lane, dueAt, endsAt, isOfCampaign = false, isTrial = false }) => [
     id,
     lanes.indexOf(lane) + 1,
     dueAt,
-    isOfCampaign ? '' : Math.floor(endsAt) + parkedFraction,
+    isOfCampaign ? '' : isTrial ? trialMark : Math.floor(endsAt) + parkedFraction,
   ]);
 }
 

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { beforeEach, expect, it } from 'vitest';
 import { closedBreaker } from '../../src/domain/transport-state.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
+import { keys } from '../../src/store/keys.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
@@ -42,6 +43,15 @@ it('an email that is not the first gives its token back, learns the state of the
   expect(await second.send()).toMatchObject(over('two'));
   expect(await openBudgets(redis).left('one', rates, Date.now())).toMatchObject([{ remaining: 1 }]);
   expect(breakerOf(second)).toEqual(closedBreaker);
+});
+
+it('an email without a token for the trial goes over the next one, and leaves nothing that waits', async () => {
+  await using worker = await openWorker('w1');
+  const budgets = openBudgets(redis);
+  const others = ['a', 'b'].map((id) => ({ id, lane: 'transactional', dueAt: 1, endsAt: 9 }) as const);
+  await budgets.admit('one', rates, others, Date.now());
+  expect(await worker.send()).toMatchObject(over('two'));
+  expect(await redis.exists(keys.again('transactional'), keys.parkedFor)).toBe(0);
 });
 
 it('no message tries a transport that has no connection for it', async () => {

@@ -1,9 +1,11 @@
 /** find-permits: whatever a released email comes to, the permit it has not used is free again, with what it took of a quota. */
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
+import { bindDispatch } from '../../src/app-dispatch.ts';
 import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeSuppression } from '../../src/domain/suppression.ts';
+import { openTransports } from '../../src/outbound/transports.ts';
 import { attempt } from '../../src/pipeline/attempt.ts';
 import { callOff } from '../../src/pipeline/call-off.ts';
 import { deliver } from '../../src/pipeline/deliver.ts';
@@ -14,6 +16,7 @@ import { suppress } from '../../src/pipeline/suppress.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, moveCampaign } from '../support/campaigns.ts';
 import { emailRequest } from '../support/requests.ts';
+import { openTransport } from '../support/smtp-transport.ts';
 import { newId, storeOver, type TestStore } from '../support/store.ts';
 import { useTestRedis } from '../support/use-redis.ts';
 import { failover, planTo } from '../support/worker.ts';
@@ -112,4 +115,26 @@ it.each<[string, Given]>([
   await work(dispatch, now);
   expect(await left()).toBe(60);
   expect(await store.budgets.release('one', rates, {}, now())).toMatchObject({ released: 1, left: 0 });
+});
+
+it('an email that comes to a worker without a connection keeps its permit, and is due again for another worker', async () => {
+  const only = planTo({ one: { port: 1, rates } }, { default: failover('one') });
+  await using transports = openTransports(only, openTransport, []);
+  transports.get('one')?.allow(0);
+  const fleet = { ...store, transports, known: new Map(), hanging: new Set<string>() };
+  const terms = { policies, inBackground: () => {}, wake: () => {}, onTrouble: () => {}, newId, now: Date.now };
+  const dispatch = bindDispatch({ ...fleet, states: store.transportStates }, terms);
+  const parked = [await accept(null, {}), await accept(null, {})].map(
+    (id, n) => ({ id, lane: 'transactional', dueAt: n, endsAt }) as const,
+  );
+  const ids = parked.map(({ id }) => id);
+  await store.budgets.park('one', parked, Date.now());
+  await store.budgets.release('one', rates, { max: 1 }, Date.now());
+  for (const hop of [1, 2]) {
+    const soon = Date.now() + hop * 1_000;
+    await work(dispatch, () => soon);
+    expect((await store.budgets.permits(['one'], ids)).map(({ id }) => id)).toEqual(ids.slice(0, 1));
+    expect(await store.budgets.left('one', rates, soon)).toMatchObject([{ remaining: 59 }]);
+    expect(await store.due.at('transactional', ids[0] ?? '')).toBeLessThan(soon + 1_000);
+  }
 });

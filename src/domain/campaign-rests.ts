@@ -74,18 +74,18 @@ export function makeRests() {
 
     /**
      * A transport has sent a message of a campaign, and may have room for another: of the campaigns that rest for it, the one whose turn is longest
-     * ago goes on at once. Not more often than they look themselves: each look has its cost.
+     * ago goes on at once, and looks often again. It stays the first until something of it is sent: a token of a low rate may come only later. Not
+     * more often than they look themselves: each look has its cost.
      * @returns whether one goes on
      */
     sent(id: string, name: string, now: number): boolean {
       hadTurn(id);
       if (now < (passedOnAt.get(name) ?? Number.NEGATIVE_INFINITY) + leastRestMs) return false;
-      for (const [next, rests] of campaigns) {
+      for (const rests of campaigns.values()) {
         const own = rests.get(name);
         if (own === undefined || own.until <= now) continue;
-        rests.set(name, { ...own, until: now });
+        rests.set(name, { waitMs: leastRestMs / 2, until: now });
         rests.delete(nothingElse);
-        hadTurn(next);
         passedOnAt.set(name, now);
         return true;
       }

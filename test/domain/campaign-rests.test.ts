@@ -53,10 +53,24 @@ it('when a transport has sent something, the campaign whose turn is longest ago 
   expect([rests.sent('cm_2', 'a', 6_550), going(6_550)]).toEqual([true, ['cm_2', 'cm_3']]);
   expect([rests.sent('cm_4', 'a', 6_600), going(6_600)]).toEqual([true, ids]);
   expect(rests.sent('cm_4', 'a', 6_650)).toBe(false);
-  // What it could not send now, it leaves alone for as long as before.
   rests.learn({ campaignId: 'cm_2', waitedFor: 'a' }, seen([], ['a']), 6_700);
-  expect(rests.of('cm_2', 6_700).leastMs).toBe(1_000);
   expect([rests.sent('cm_2', 'b', 6_700), going(6_700)]).toEqual([false, ['cm_1', 'cm_3']]);
+});
+
+it('a campaign whose turn it is looks often, and stays the first, until something of it was sent', () => {
+  const rests = makeRests();
+  const wait = (campaignId: string, now: number) => rests.learn({ campaignId, waitedFor: 'a' }, seen([], ['a']), now);
+  for (const now of [0, 50, 150, 350, 750]) for (const id of ['cm_1', 'cm_2']) wait(id, now);
+  const waitsOf = (now: number) => ['cm_1', 'cm_2'].map((id) => rests.of(id, now).leastMs);
+  expect(waitsOf(750)).toEqual([800, 800]);
+  for (const now of [800, 850]) {
+    rests.sent('cm_3', 'a', now);
+    wait('cm_1', now + 5);
+    expect(waitsOf(now + 5)).toEqual([50, 1_545 - now]);
+  }
+  rests.sent('cm_1', 'a', 900);
+  wait('cm_2', 905);
+  expect(waitsOf(905)[1]).toBe(50);
 });
 
 it('a campaign with nothing but what rests is left alone until the first rest ends, or a slice in hand shows something', () => {

@@ -1,20 +1,17 @@
 /** PATCH /v1/campaigns/:id of drafts made of templates, and of drafts that have recipients. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { expect, it } from 'vitest';
+import type { Postrider } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 const api: Postrider['api'] = (...request) => postrider.api(...request);
 const template = (alias: string, more: object) => api('POST', '/v1/templates', { name: alias, alias, ...more });
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider(async (own) => {
+  postrider = own;
   await template('a', { subject: 'A', html: 'a', from: 'A <a@example.com>', reply_to: ['ra@example.com'] });
   await template('b', { subject: 'B', html: 'b', from: 'B <b@example.com>', reply_to: ['rb@example.com'] });
   await template('bare', { subject: 'Bare', html: 'bare' });
 });
-afterAll(() => opened.disposeAsync());
 
 const create = async (given: object) => (await api('POST', '/v1/campaigns', given)).body.id;
 const change = (id: string, given: object) => api('PATCH', `/v1/campaigns/${id}`, given);

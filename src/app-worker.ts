@@ -47,7 +47,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const deliverQueues = opened.use(openDeliverQueues(queues));
   const { fleet, nudge } = await openFleet(ground, { store, worker });
   const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
-  const settling = insist(settle.bind(null, settleDeps), { isTrouble: isRedisTrouble, onTrouble });
+  const settling = insist(settle.bind(null, settleDeps), { part: 'settle', isTrouble: isRedisTrouble, onTrouble });
   const fetching = openFetching(ground, { store, settle: settling });
   const { run: inBackground, ended } = makeBackground();
   opened.defer(ended);

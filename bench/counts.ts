@@ -42,7 +42,7 @@ export type Size = 'full' | 'short';
 export const counts: Readonly<Record<Size, Counts>> = {
   full: {
     rounds: 3,
-    warmUp: 4_000,
+    warmUp: 20_000,
     acceptLimit: 12_000,
     compose: 10_000,
     raw: 15_000,

@@ -1,7 +1,7 @@
 /** POST /v1/campaigns/:id/recipients: adds recipients to a campaign, in uploads of any length. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { CampaignRow } from '../domain/campaign.ts';
+import type { CampaignHead, CampaignRow } from '../domain/campaign.ts';
 import { recipientFields, recordFor, type UploadBatch } from '../domain/campaign-recipient.ts';
 import { maxPlaces } from '../domain/id.ts';
 import { openMissingVariables } from '../domain/missing-variables.ts';
@@ -26,7 +26,7 @@ type Deps = {
   campaigns: Pick<Campaigns, 'get' | 'content'>;
   templating: Pick<Templating, 'compile'>;
   addRecipients(
-    campaignId: string,
+    draft: Pick<CampaignHead, 'id' | 'revision'>,
     batches: AsyncIterable<UploadBatch<CampaignRow>>,
     upload: Upload | null,
   ): Promise<Enlisted>;
@@ -74,6 +74,7 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
         'A record has `email`, and may have `name` and `variables`. Every other field is a variable too, and so is `name`. An address is added only once to a campaign, regardless of upper and lower case.',
         'A record that is not valid is skipped, and listed in `errors`. If the list itself is faulty at some place, nothing after it is read and `complete` is false. A list that cannot be read at all, for example because of its encoding or a missing CSV header, is refused with 422.',
         'If an upload breaks off, send all of it again. With an `Idempotency-Key`, it continues where it stopped, and the answer covers the whole upload. Without one, records that were added before count as duplicates.',
+        'An upload that began before a variable of the draft got another type is refused (409), and adds nobody: send it again.',
       ].join('\n\n'),
       tags,
       params: campaignParams,
@@ -94,7 +95,8 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
     },
     handler: async (request, reply) => {
       const { id } = request.params;
-      await findCampaign(campaigns, id, request.apiKey);
+      const { head } = await findCampaign(campaigns, id, request.apiKey);
+      // After the head: a change in between is found as one.
       const content = await campaigns.content(id);
       if (content === null) throw campaignMissing(id);
       const type = recordTypeOf(request);
@@ -113,7 +115,7 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
         { schema, columns: recipientFields },
         { size: batchSize, isHashed: upload !== null, isKeyValid: () => isKeyValid(request.apiKey.id) },
       );
-      const enlisted = await addRecipients(id, batches, upload);
+      const enlisted = await addRecipients(head, batches, upload);
       if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);
       if (enlisted.kind !== 'enlisted') throw refusalOf(id, enlisted);
       if (enlisted.isReplay) reply.header('idempotent-replayed', 'true');
@@ -146,6 +148,11 @@ function refusalOf(id: string, refused: Exclude<Enlisted, { readonly kind: 'enli
       );
     case 'reused':
       return new ProblemError('invalid_idempotent_request', 'This Idempotency-Key was used before with another upload');
+    case 'retyped':
+      return new ProblemError(
+        'conflict',
+        `A variable of campaign ${id} got another type while this upload was read. Nothing of it was added. Send all of it again.`,
+      );
     case 'full':
       return ProblemError.of('validation_error', [
         { pointer: '', code: 'too_big', message: `a campaign has ${maxPlaces} recipients at most` },

@@ -183,9 +183,10 @@ function addChange(app: App, deps: Deps): void {
       const draft = draftOrThrow(changeDraft(was, body, await findTemplateFor(deps, body.template), limits));
       const refusal = refusalOfCampaign(apiKey, draft.head);
       if (refusal !== null) throw ProblemError.of(refusal.problem, refusal.faults);
-      const retyped = state.counts.recipients === 0 ? [] : retypedBy(was, draft);
-      if (retyped.length > 0) throw campaignConflict(id, retypedWords(retyped), state.status);
-      if ((await campaigns.change(head, draft)) === 'moved_on')
+      const retyped = retypedBy(was, draft);
+      const changed = await campaigns.change(head, draft, retyped.length > 0);
+      if (changed === 'has_recipients') throw campaignConflict(id, retypedWords(retyped), state.status);
+      if (changed === 'moved_on')
         throw new ProblemError('conflict', `Campaign ${id} was changed or sent at the same time. Look at it again.`);
       return answerFor(deps, apiKey, await findCampaign(campaigns, id, apiKey));
     },

@@ -14,6 +14,7 @@ type Parts = {
   readonly shares: Pick<PoolShares, 'allowed'>;
 };
 
+/** Asked for each email: what few ask for is worked out only then. */
 export function stateOf({ sessions, waits, followers, load, shares }: Parts): PoolState {
   const room = waits.room(load.room(shares.allowed, followers.count));
   const mayOpen = sessions.openings.count === 0 && sessions.couldOpen;
@@ -23,8 +24,12 @@ export function stateOf({ sessions, waits, followers, load, shares }: Parts): Po
     waiting: waits.count + followers.count,
     waitingBulk: waits.bulk,
     isStuck: Math.max(...Object.values(room)) === 0 || (load.hasTimedOut && sessions.idle.count === 0 && !mayOpen),
-    isHanging: load.isHanging,
-    messageMs: load.acceptedMs,
+    get isHanging() {
+      return load.isHanging;
+    },
+    get messageMs() {
+      return load.acceptedMs;
+    },
     refusals: sessions.refusals,
     room,
   };

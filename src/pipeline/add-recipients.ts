@@ -1,5 +1,5 @@
 /** add-recipients: adds the recipients of an upload to a campaign, a batch at a time. An upload that broke off continues where it stopped. */
-import type { CampaignRow } from '../domain/campaign.ts';
+import type { CampaignHead, CampaignRow } from '../domain/campaign.ts';
 import {
   chainDigest,
   namedFaults,
@@ -26,30 +26,33 @@ export type Enlisted =
 /** A continued upload first skips what it stored before. While it skips, it renews its lease this often. */
 const renewEveryMs = 5_000;
 
-/** @param upload null for an upload without an Idempotency-Key, which cannot be continued */
+/**
+ * @param draft by whose types the batches are read
+ * @param upload null for an upload without an Idempotency-Key, which cannot be continued
+ */
 export async function addRecipients(
   deps: Deps,
-  campaignId: string,
+  draft: Pick<CampaignHead, 'id' | 'revision'>,
   batches: AsyncIterable<UploadBatch<CampaignRow>>,
   upload: Upload | null,
 ): Promise<Enlisted> {
-  if (upload === null) return read(deps, campaignId, batches, null, noProgress);
-  const begun = await deps.recipients.begin(campaignId, upload, deps.now());
+  if (upload === null) return read(deps, draft, batches, null, noProgress);
+  const begun = await deps.recipients.begin(draft.id, upload, deps.now());
   if (begun.kind !== 'begun') return { kind: begun.kind };
   let done: UploadProgress | null = null;
   try {
-    const enlisted = await read(deps, campaignId, batches, upload, begun.progress);
+    const enlisted = await read(deps, draft, batches, upload, begun.progress);
     if (enlisted.kind === 'enlisted') done = enlisted.progress;
     return enlisted;
   } finally {
-    await deps.recipients.end(campaignId, upload, done);
+    await deps.recipients.end(draft.id, upload, done);
   }
 }
 
 /** @param before how far earlier requests with this upload came */
 async function read(
   deps: Deps,
-  campaignId: string,
+  draft: Pick<CampaignHead, 'id' | 'revision'>,
   batches: AsyncIterable<UploadBatch<CampaignRow>>,
   upload: Upload | null,
   before: UploadProgress,
@@ -64,7 +67,7 @@ async function read(
     if (next.received <= before.received) {
       if (next.received === before.received && next.digest !== before.digest) return { kind: 'reused' };
       if (upload !== null && now() >= renewAt) {
-        if ((await recipients.begin(campaignId, upload, now())).kind === 'busy') return { kind: 'busy' };
+        if ((await recipients.begin(draft.id, upload, now())).kind === 'busy') return { kind: 'busy' };
         renewAt = now() + renewEveryMs;
       }
     } else {
@@ -76,7 +79,7 @@ async function read(
         batchId: newId('ch'),
         now: now(),
       };
-      const added: Added = await recipients.add(campaignId, batch.items, context);
+      const added: Added = await recipients.add(draft, batch.items, context);
       if (added.kind === 'lost') return { kind: 'busy' };
       if (added.kind !== 'added') return added;
       ({ progress, tail } = added);

@@ -4,13 +4,14 @@
  */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
+import { script } from './redis.ts';
 
 /** No name of a transport has a colon: behind all members of a transport stands its name with the character that comes after the colon. */
 const behind = ';';
 
 /**
  * Lua: `take(isResting)` takes the first slice that waits for a transport which is not resting, and answers the slice and the names of all that
- * it waits for, this one first; nil when there is none. `put(slice, names)` sets a slice aside.
+ * it waits for, this one first; nil when there is none. `put(slice, names)` sets a slice aside. `names()` are all that slices wait for.
  */
 export const asideSlices = `
 local function openAside(key)
@@ -25,6 +26,7 @@ local function openAside(key)
     end
   end
   return {
+    names = names,
     isEmpty = function() return redis.call('EXISTS', key) == 0 end,
     take = function(isResting)
       local all = names()
@@ -47,32 +49,6 @@ local function openAside(key)
 end
 `;
 
-/**
- * The transports that recipients of a campaign were found to wait for, by name, and those of one slice of it. While such a slice is in hand for
- * another try, its hold has the names.
- */
-export type SetAside = { readonly all: readonly string[]; readonly ofSlice: readonly string[] };
-
-/** @param slice null when no slice is asked about */
-export async function readAside(redis: Redis, campaignId: string, slice: number | null): Promise<SetAside> {
-  const key = keys.campaignAside(campaignId);
-  const all: string[] = [];
-  for (let from = '-'; ; ) {
-    const [member] = await redis.zrangebylex(key, from, '+', 'LIMIT', 0, 1);
-    if (member === undefined) break;
-    const name = member.slice(0, member.indexOf(':'));
-    all.push(name);
-    from = `[${name}${behind}`;
-  }
-  const holds = Object.entries(await redis.hgetall(keys.campaignTakers(campaignId)));
-  const inHand = new Map(holds.map(([of, hold]) => [Number(of), namesIn(hold)]));
-  const names = [...new Set([...all, ...[...inHand.values()].flat()])];
-  const ofHold = slice === null ? [] : (inHand.get(slice) ?? []);
-  if (slice === null || all.length === 0 || ofHold.length > 0) return { all: names, ofSlice: ofHold };
-  const found = await redis.zmscore(key, ...all.map((name) => `${name}:${slice}`));
-  return { all: names, ofSlice: all.filter((_, n) => found[n] != null) };
-}
-
 /** Lua: what is stored for a slice in hand, and how it is read. `waitsFor`: the transports that it was set aside for, separated by commas. */
 export const packedHold = `
 local function packHold(take, allowed, since, waitsFor)
@@ -85,6 +61,33 @@ local function unpackHold(held)
 end
 `;
 
-function namesIn(hold: string): string[] {
-  return / :(\S+)/.exec(hold)?.[1]?.split(',') ?? [];
+/**
+ * The transports that recipients of a campaign were found to wait for, by name, and those of one slice of it. While such a slice is in hand for
+ * another try, its hold has the names.
+ */
+export type SetAside = { readonly all: readonly string[]; readonly ofSlice: readonly string[] };
+
+/** KEYS aside takers; ARGV slice. One step: between two, a slice could go from where it is read later to where it was read before. */
+const readScript = script(`${asideSlices}${packedHold}
+local all, ofSlice, isKnown = openAside(KEYS[1]).names(), {}, {}
+for _, name in ipairs(all) do
+  isKnown[name] = true
+  if redis.call('ZSCORE', KEYS[1], name .. ':' .. ARGV[1]) then ofSlice[#ofSlice + 1] = name end
+end
+local held = redis.call('HGETALL', KEYS[2])
+for i = 1, #held, 2 do
+  local _, _, _, waitsFor = unpackHold(held[i + 1])
+  for name in string.gmatch(waitsFor, '[^,]+') do
+    if held[i] == ARGV[1] then ofSlice[#ofSlice + 1] = name end
+    if not isKnown[name] then all[#all + 1] = name end
+    isKnown[name] = true
+  end
+end
+return {all, ofSlice}`);
+
+/** @param slice null when no slice is asked about */
+export async function readAside(redis: Redis, campaignId: string, slice: number | null): Promise<SetAside> {
+  const names = [keys.campaignAside(campaignId), keys.campaignTakers(campaignId)];
+  const [all, ofSlice] = (await readScript(redis, names, [slice ?? ''])) as [string[], string[]];
+  return { all, ofSlice };
 }

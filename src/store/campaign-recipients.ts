@@ -1,6 +1,6 @@
 /** Adds recipients to a campaign, each address once. A batch is added as a whole or not at all, together with the progress of its upload. */
 import type { Redis } from 'ioredis';
-import { type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
+import { type CampaignHead, type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
 import { noProgress, type UploadProgress } from '../domain/campaign-recipient.ts';
 import { cut } from '../domain/cut.ts';
 import { maxPlaces } from '../domain/id.ts';
@@ -21,8 +21,13 @@ export type Added =
   /** The campaign takes no more recipients. */
   | { readonly kind: 'refused'; readonly status: CampaignStatus }
   | { readonly kind: 'full' | 'gone' }
+  /** A variable got another type since the rows were read. */
+  | { readonly kind: 'retyped' }
   /** Another request has the upload in hand. */
   | { readonly kind: 'lost' };
+
+/** The draft by whose types the rows were read. */
+type DraftRead = Pick<CampaignHead, 'id' | 'revision'>;
 
 type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress } | { readonly kind: 'busy' | 'gone' };
 
@@ -64,6 +69,7 @@ const addArguments = named(
   'owner',
   'leaseEnd', // of the owner
   'progress',
+  'revision', // of the draft by whose types the rows were read
   'chunkCount',
 );
 
@@ -75,12 +81,13 @@ const addScript = script(`${isOwner}
 ${addKeys.read('KEYS')}
 ${addArguments.read('ARGV')}
 local places, chunks = tonumber(expected), tonumber(chunkCount)
-local stored = redis.call('HMGET', campaign, 'status', 'batch')
+local stored = redis.call('HMGET', campaign, 'status', 'batch', 'typesSince')
 if not stored[1] then return {'gone'} end
 local done = scope ~= '' and redis.call('HGET', uploads, scope .. ':batch') or stored[2]
 if done and string.find(done, batchId, 1, true) then return {'added'} end
 if stored[1] ~= 'draft' and stored[1] ~= 'scheduled' then return {'refused', stored[1]} end
 if scope ~= '' and not isOwner(uploads, scope, owner) then return {'lost'} end
+if tonumber(stored[3] or 0) > tonumber(revision) then return {'retyped'} end
 if redis.call('STRLEN', marks) ~= places then return {'moved'} end
 local firstKey, first = ${addKeys.count}, ${addArguments.count}
 local added = #KEYS - firstKey - chunks
@@ -167,7 +174,7 @@ export function openRecipients(redis: Redis) {
      * @param batchId recognizes a repeat of the command after a lost answer
      */
     async add(
-      id: string,
+      { id, revision = 0 }: DraftRead,
       rows: readonly CampaignRow[],
       { progress, upload, known, batchId, now }: AddContext,
     ): Promise<Added> {
@@ -189,6 +196,7 @@ export function openRecipients(redis: Redis) {
           owner: upload?.owner ?? '',
           leaseEnd: now + uploadLeaseMs,
           progress: JSON.stringify(after),
+          revision,
           chunkCount: written.length,
         });
         const chunkNames = written.map((_, n) => keys.campaignChunk(id, first + n));

@@ -23,7 +23,9 @@ export type Campaigns = ReturnType<typeof openCampaigns>;
 type DraftChanged =
   | 'changed'
   /** The campaign was changed, sent or removed since it was read. */
-  | 'moved_on';
+  | 'moved_on'
+  /** It has recipients, who were read by the types that its variables had. */
+  | 'has_recipients';
 
 /** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. An existing or removed campaign stays as it is. */
 const addScript = script(`${storedOnce}
@@ -35,11 +37,18 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 return 1`);
 
-/** KEYS campaign; ARGV expected head, new head, content, scheduledAt or ''. A repeat gets the same answer as the first command. */
+/**
+ * KEYS campaign; ARGV expected head, new head, content, scheduledAt or '', and its revision if a variable gets another type, else ''. A repeat gets
+ * the same answer as the first command.
+ */
 const changeScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'head', 'status', 'content', 'scheduledAt')
 if stored[1] == ARGV[2] and stored[3] == ARGV[3] and (stored[4] or '') == ARGV[4] then return 'changed' end
 if stored[1] ~= ARGV[1] or stored[2] ~= 'draft' then return 'moved_on' end
+if ARGV[5] ~= '' then
+  if tonumber(redis.call('HGET', KEYS[1], 'n:recipients')) > 0 then return 'has_recipients' end
+  redis.call('HSET', KEYS[1], 'typesSince', ARGV[5])
+end
 redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
 if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 return 'changed'`);
@@ -102,10 +111,14 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
       await addScript(redis, [own, keys.campaigns, mark?.key ?? own], args);
     },
 
-    /** @param was the head, read before the content: of two changes of the same draft one is refused */
-    async change(was: CampaignHead, { head, content, scheduledAt }: Draft): Promise<DraftChanged> {
+    /**
+     * @param was the head, read before the content: of two changes of the same draft one is refused
+     * @param isRetyped whether a variable gets another type: refused once there are recipients, and uploads that began before add none
+     */
+    async change(was: CampaignHead, { head, content, scheduledAt }: Draft, isRetyped = false): Promise<DraftChanged> {
       const revised = { ...head, revision: (was.revision ?? 0) + 1 };
-      const args = [JSON.stringify(was), JSON.stringify(revised), await packJson(content), scheduledAt ?? ''];
+      const texts = [JSON.stringify(was), JSON.stringify(revised)];
+      const args = [...texts, await packJson(content), scheduledAt ?? '', isRetyped ? revised.revision : ''];
       return (await changeScript(redis, [keys.campaign(head.id)], args)) as DraftChanged;
     },
 

@@ -67,9 +67,10 @@ export const keys = {
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`, while it is paused `pausedAt`; `chunks`
    * it has and `cursor`, the first place that was never taken; `n:<count>` for each count of its recipients and for all; `events`, the number of
    * its last event; `tokens`, the messages its rate allowed at `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was
-   * settled; `pace`, measured from `paceAt` and `paceLeft`, which holds until `paceEnds`; `recall` once its slices are taken again because it was canceled; `closed` once it
-   * takes no more recipients and the sets of its addresses are gone;
-   * `change`, the ids and times of the last moves; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
+   * settled; `pace`, measured from `paceAt` and `paceLeft`, which holds until `paceEnds`; `recall` once its slices are taken again because it was
+   * canceled; `closed` once it takes no more recipients and the sets of its addresses are gone; `change`, the ids and times of the last moves;
+   * `batch`, the ids of the last batches of recipients that came without an Idempotency-Key; `typesSince`, the revision of the head that last
+   * gave a variable another type.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */
@@ -90,8 +91,8 @@ export const keys = {
    */
   campaignSlices: (id: string) => `${prefix}:campaign:${id}:slices`,
   /**
-   * Hash: slice in hand -> `take allowed since`, with ` lapsed` behind it once its lease was found to be over: the take that has it, how many
-   * messages that may send, and when its lease began.
+   * Hash: slice in hand -> `take allowed since`: the take that has it, how many messages that may send, and when its lease began. Then ` :` and
+   * the transports that it was set aside for, separated by commas, if it was. ` lapsed` is the end of it once its lease was found to be over.
    */
   campaignTakers: (id: string) => `${prefix}:campaign:${id}:takers`,
   /** Sorted set, all scores 0: `transport:slice` for each transport that all recipients left of a slice wait for. */

@@ -1,13 +1,19 @@
 /** PATCH /v1/campaigns/:id of drafts made of templates, and of drafts that have recipients. */
+import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import type { Postrider } from '../support/postrider.ts';
+import { keys } from '../../src/store/keys.ts';
+import { makeGate } from '../support/gate.ts';
+import { type Postrider, testApiKey } from '../support/postrider.ts';
+import { until } from '../support/until.ts';
 import { usePostrider } from '../support/use-postrider.ts';
 
 let postrider: Postrider;
+let redis: Redis;
 const api: Postrider['api'] = (...request) => postrider.api(...request);
 const template = (alias: string, more: object) => api('POST', '/v1/templates', { name: alias, alias, ...more });
-usePostrider(async (own) => {
+usePostrider(async (own, server) => {
   postrider = own;
+  redis = server.connect();
   await template('a', { subject: 'A', html: 'a', from: 'A <a@example.com>', reply_to: ['ra@example.com'] });
   await template('b', { subject: 'B', html: 'b', from: 'B <b@example.com>', reply_to: ['rb@example.com'] });
   await template('bare', { subject: 'Bare', html: 'bare' });
@@ -56,4 +62,31 @@ it('no variable gets another type once there are recipients, neither by a change
     expect([status, body]).toMatchObject([409, { campaign_status: 'draft', detail: /before points had this type/ }]);
   }
   expect((await change(id, { subject: 'Other' })).status).toBe(200);
+});
+
+it('an upload that began before a variable got another type adds nobody, and its repeat is read by the new type', async () => {
+  const id = await create({ subject: 's', from: 'a@example.com', html: '{{ points }}' });
+  const list = (points: string) => `email,points\nada@example.org,${points}\n`;
+  const gate = makeGate();
+  async function* slowly() {
+    yield Buffer.from(list('12'));
+    await gate.pass();
+  }
+  const begun = fetch(`${postrider.url}/v1/campaigns/${id}/recipients`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${testApiKey}`, 'content-type': 'text/csv', 'idempotency-key': 'list' },
+    body: ReadableStream.from(slowly()),
+    duplex: 'half',
+  } as RequestInit);
+  await until('the upload to be read', async () => (await redis.exists(keys.campaignUploads(id))) === 1);
+  expect((await change(id, { variables: [{ key: 'points', type: 'number' }] })).status).toBe(200);
+  gate.open();
+  const refused = await begun;
+  expect([refused.status, await refused.json()]).toMatchObject([
+    409,
+    { detail: /got another type.+Send all of it again/ },
+  ]);
+  const again = { 'content-type': 'text/csv', 'idempotency-key': 'list' };
+  const { body } = await api('POST', `/v1/campaigns/${id}/recipients`, list('twelve'), again);
+  expect(body).toMatchObject({ added: 0, invalid: 1 });
 });

@@ -24,7 +24,7 @@ it('while it passes over what it stored before, no other request gets the upload
   const count = 10;
   let now = 1_000;
   const request = (owner: string, batches: AsyncIterable<UploadBatch<CampaignRow>>) =>
-    addRecipients({ recipients, newId, now: () => now }, id, batches, { scope: 'list', owner });
+    addRecipients({ recipients, newId, now: () => now }, { id }, batches, { scope: 'list', owner });
   async function* broken() {
     for (let n = 0; n < count; n++) yield batchOf(n);
     throw new Error('The connection broke');

@@ -43,6 +43,25 @@ it('a slice is taken for a transport that it waits for; as long as it is in hand
   expect(await take(id)).toMatchObject({ slice: 1, waitedFor: 'a-b' });
 });
 
+it('a slice that is taken and set aside again while one looks is told of all the same', async () => {
+  const id = await addAside(['a']);
+  let taken: Take | null = null;
+  const change = async () => {
+    if (taken === null) taken = await take(id);
+    else taken = await slices.release(taken, null, taken.allowed, 0, ['a']).then(() => null);
+  };
+  const changing = new Proxy(redis, {
+    get(target, name) {
+      const own = Reflect.get(target, name);
+      return typeof own !== 'function' ? own : (...args: unknown[]) => change().then(() => own.apply(target, args));
+    },
+  });
+  for (const _ of [1, 2]) {
+    expect(await openCampaignSlices(changing).setAside(id, 0)).toEqual({ all: ['a'], ofSlice: ['a'] });
+    await change();
+  }
+});
+
 it('a take that is repeated, as its answer was lost, is told again what it was set aside for; and so is one after a renewal', async () => {
   const id = await addAside(['b', 'a']);
   const taking = { id: 'jb_lost', leaseMs: 600_000, inHand: [], resting: ['a'] };

@@ -44,8 +44,8 @@ it.each([
   const id = await draft();
   const recipients = openRecipients(redis);
   for (const upload of [mine, its]) if (upload !== null) await recipients.begin(id, upload, 1_000);
-  const lossy = openRecipients(losingAnswers(id, () => recipients.add(id, rows(100), contextOf(its, 10))));
-  const added = await lossy.add(id, rows(0), contextOf(mine, 10));
+  const lossy = openRecipients(losingAnswers(id, () => recipients.add({ id }, rows(100), contextOf(its, 10))));
+  const added = await lossy.add({ id }, rows(0), contextOf(mine, 10));
   expect(added).toMatchObject({ kind: 'added', count: 10, progress: { added: 10, duplicates: 0 } });
   expect((await standingOf(redis, id)).counts.recipients).toBe(20);
   if (mine === null) return;
@@ -63,7 +63,7 @@ it('the newest thousand uploads with a key are kept, for a day after their last 
   };
   for (let n = 0; n < 1_001; n++) {
     await begin(id, upload(n), n);
-    if (n < 3) await add(id, rows(n), { ...contextOf(upload(n), 7), now: n });
+    if (n < 3) await add({ id }, rows(n), { ...contextOf(upload(n), 7), now: n });
     await end(id, upload(n), null);
   }
   expect(await redis.zcard(keys.campaignUploadTimes(id))).toBe(1_000);

@@ -17,6 +17,7 @@ import { smallBodyBytes } from './body-room.ts';
 import { makeConnections } from './connections.ts';
 import { wording } from './faults.ts';
 import { addRoutes } from './methods.ts';
+import { refuseUnknownQueries } from './no-query.ts';
 import { generatorOptions } from './openapi/generator.ts';
 import { answerErrorsAsProblems, answerFrameworkError, type ErrorDeps } from './problems.ts';
 import { checkHead } from './request-heads.ts';
@@ -157,6 +158,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     async (scope) => {
       const guarded = scope.withTypeProvider<ZodTypeProvider>();
       guardWithKeys(guarded, deps);
+      refuseUnknownQueries(guarded);
       addRoutes(guarded, deps.api);
     },
     { prefix: '/v1' },

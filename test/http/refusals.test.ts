@@ -71,6 +71,19 @@ it.each(['/', '/nothing', '/LIVEZ', '/livez/', '/u', '/docs/nothing', '/v1', '/v
   },
 );
 
+it.each([
+  ['POST', '/v1/emails', '{"from":"a@example.com","to":"b@example.org","subject":"s","text":"t"}'],
+  ['POST', '/v1/emails/batch', '[{"from":"a@example.com","to":"b@example.org","subject":"s","text":"t"}]'],
+  ['GET', '/v1/emails/em_1', ''],
+  ['POST', '/v1/emails/em_1/cancel', ''],
+  ['DELETE', '/v1/webhooks/wh_1', ''],
+])('a parameter that %s %s does not know is refused by name, and nothing is done', async (method, path, body) => {
+  expect(await refusalOf(method, `${path}?dry_run=true`, { 'content-type': 'application/json' }, body)).toMatchObject({
+    ...{ status: 422, problem: { errors: [{ pointer: '#/query/dry_run', code: 'unknown_field' }] } },
+  });
+  expect((await postrider.api('GET', '/v1/emails')).body).toMatchObject({ data: [] });
+});
+
 it('nothing of all this was a bug', async () => {
   expect((await postrider.api('GET', '/livez')).status).toBe(200);
   expect(postrider.output()).not.toContain('"bug"');

@@ -46,7 +46,7 @@ export async function openCampaigning(
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const onTrouble = report.trouble;
   const { compile, yieldTurn } = openTemplating({ now: monotonicNow, cpuMs });
-  const persist = { isTrouble: isRedisTrouble, onTrouble };
+  const persist = { part: 'settle', isTrouble: isRedisTrouble, onTrouble };
 
   const composeFor = (): Composer => {
     const compose = makeComposer();

@@ -24,6 +24,7 @@ import { explainExpiry } from './pipeline/explain-expiry.ts';
 import { findPermits } from './pipeline/find-permits.ts';
 import { gatherFiles } from './pipeline/gather-files.ts';
 import { maintainTransports, makeMemory } from './pipeline/maintain-transports.ts';
+import { probeTransport } from './pipeline/probe-transport.ts';
 import { settle, settleChange } from './pipeline/settle.ts';
 import { suppress } from './pipeline/suppress.ts';
 import { sweepEmails } from './pipeline/sweep-emails.ts';
@@ -47,7 +48,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const deliverQueues = opened.use(openDeliverQueues(queues));
   const { fleet, nudge } = await openFleet(ground, { store, worker });
   const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
-  const settling = insist(settle.bind(null, settleDeps), { isTrouble: isRedisTrouble, onTrouble });
+  const settling = insist(settle.bind(null, settleDeps), { part: 'settle', isTrouble: isRedisTrouble, onTrouble });
   const fetching = openFetching(ground, { store, settle: settling });
   const { run: inBackground, ended } = makeBackground();
   opened.defer(ended);
@@ -76,8 +77,10 @@ export async function openWorkers(ground: Ground): Promise<void> {
   };
   const own = { due, campaigns: store.campaigns, findPermits: findPermits.bind(null, { ...fleet, now }) };
   const deliverDeps = { emails, ...own, ...sendDeps, handedOver, stopping, onTrouble, newId, now };
-  const probeDeps = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
-  const maintainDeps = { ...fleet, memory: makeMemory(), nudge, ...probeDeps, newId, now };
+  const isConnected = bindIsConnected(fleet, now);
+  const probeDeps = { ...fleet, isConnected, wake: nudge.nudge, report: report.probed, onTrouble, newId, now };
+  const probe = probeTransport.bind(null, probeDeps);
+  const maintainDeps = { ...fleet, memory: makeMemory(), worker, probe, nudge, now };
   const bell = opened.use(openBell(await connect('wait')));
   const enqueueDeps = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
 

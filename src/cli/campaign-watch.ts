@@ -52,13 +52,13 @@ export async function* tellEnd(api: Api, seen: CampaignSeen): AsyncGenerator<Sai
   if (hasReachedNobody(seen)) yield { fault: `${id} has ended, and no recipient got it`, exit: 1 };
 }
 
-type Roster = {
+type RecipientList = {
   readonly data: readonly { readonly reason: string | null; readonly smtp: { readonly reply: string } | null }[];
 };
 
 async function* reasonsOf(api: Api, id: string): AsyncGenerator<Said, string> {
   const path = `/campaigns/${id}/recipients?status=failed&limit=${maxAsked}`;
-  const { data } = yield* patiently(() => api<Roster>('GET', path));
+  const { data } = yield* patiently(() => api<RecipientList>('GET', path));
   const found = Map.groupBy(data, ({ reason, smtp }) => reason ?? smtp?.reply ?? 'unknown reason');
   const commonest = [...found].toSorted(([, one], [, other]) => other.length - one.length).slice(0, maxReasons);
   const rows = commonest.map(([reason, those]) => `  ${those.length} of ${data.length} looked at: ${reason}\n`);

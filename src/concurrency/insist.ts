@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 type Options = {
+  /** Names the step where trouble is reported. */
+  readonly part: string;
   isTrouble(error: unknown): boolean;
   onTrouble(part: string, error: unknown): void;
 };
@@ -12,7 +14,7 @@ const againMs = 200;
 /** Repeats `step` until Redis takes it. If the process stops meanwhile, the step ends like any work that outlasts the stop. */
 export function insist<A extends unknown[], R>(
   step: (...args: A) => Promise<R>,
-  { isTrouble, onTrouble }: Options,
+  { part, isTrouble, onTrouble }: Options,
 ): (...args: A) => Promise<R> {
   return async (...args) => {
     for (let isTold = false; ; isTold = true) {
@@ -20,7 +22,7 @@ export function insist<A extends unknown[], R>(
         return await step(...args);
       } catch (error) {
         if (!isTrouble(error)) throw error;
-        if (!isTold) onTrouble('settle', error);
+        if (!isTold) onTrouble(part, error);
         await sleep(againMs);
       }
     }

@@ -1,6 +1,6 @@
 /** How request bodies are read: JSON in UTF-8, plain or packed with gzip, and nothing else. Upload routes take lists of records as well. */
 import type { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type BodyPlace, countBody, makeBodyRoom, smallBodyBytes, type UsedUp } from './body-room.ts';
 import { gunzipBody } from './gunzip.ts';
@@ -49,29 +49,15 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
     const { config } = request.routeOptions;
     if (!config.ignoresBody && !hasBody(request)) return done(null, payload);
     if (request.is404 || config.ignoresBody) {
-      request.headers = { 'content-type': ignoredType };
+      parseAs(request, ignoredType);
       return done(null, payload);
     }
-    const types = config.takesRecords ?? jsonAlone;
-    // A chunked body may turn out to be empty, whatever its type. That is known only after it was read.
-    if (mayBeEmpty(request)) request.headers = { 'content-type': 'application/json' };
-    else if (!isOneOf(types, request.headers['content-type'])) {
-      reply.header('accept', types.join(', '));
-      const detail = types === jsonAlone ? notJsonDetail : `Send the body as ${types.join(' or ')} in UTF-8`;
-      return done(new ProblemError('unsupported_media_type', detail));
-    }
-    // An upload route reads its body as a stream, also one in JSON. Every other route gets a JSON body that is read whole.
-    if (takesRecords(request)) request.headers = { 'content-type': lineTypes[0] };
-    else request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes, rootOf(request));
-    const codings = codingsOf(request.headers['content-encoding']);
-    if (!isPlain(codings) && !isGzip(codings)) {
-      reply.header('accept-encoding', 'gzip, identity');
-      const detail = 'Send the body as it is or packed once, with Content-Encoding: gzip';
-      return done(new ProblemError('unsupported_media_type', detail));
-    }
+    chooseParser(request, reply);
+    if (!takesRecords(request)) request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes, rootOf(request));
+    const coding = codingOf(request, reply);
     checkLength(request);
     if (asksToContinue(request.raw)) reply.raw.writeContinue();
-    done(null, isPlain(codings) ? plainBody(request, payload) : unpackedBody(request, payload));
+    done(null, coding === 'gzip' ? unpackedBody(request, payload) : plainBody(request, payload));
   });
 
   // Runs also for a request that was cut off, whose answer nobody reads: it must give back its room too.
@@ -85,6 +71,35 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
     const fault = { pointer: '', code: 'required', message: 'a JSON body is required' };
     done(new ProblemError('validation_error', 'A JSON body is required', { faults: [fault] }));
   });
+}
+
+/** Has fastify read the body with the parser for `type`. The assignment only adds a header: fastify keeps all others. */
+function parseAs(request: FastifyRequest, type: string): void {
+  request.headers = { 'content-type': type };
+}
+
+/** @throws ProblemError when the body has none of the types that its route takes */
+function chooseParser(request: FastifyRequest, reply: FastifyReply): void {
+  const types = request.routeOptions.config.takesRecords ?? jsonAlone;
+  // A chunked body may turn out to be empty, whatever its type. That is known only after it was read.
+  if (mayBeEmpty(request)) parseAs(request, 'application/json');
+  else if (!isOneOf(types, request.headers['content-type'])) {
+    reply.header('accept', types.join(', '));
+    const detail = types === jsonAlone ? notJsonDetail : `Send the body as ${types.join(' or ')} in UTF-8`;
+    throw new ProblemError('unsupported_media_type', detail);
+  }
+  // An upload route reads its body as a stream, also one in JSON. Every other route gets a JSON body that is read whole.
+  if (takesRecords(request)) parseAs(request, lineTypes[0]);
+}
+
+/** @throws ProblemError when the body is packed in a way that is not taken */
+function codingOf(request: FastifyRequest, reply: FastifyReply): 'gzip' | 'identity' {
+  const codings = codingsIn(request.headers['content-encoding']);
+  if (codings.length === 0) return 'identity';
+  if (isGzip(codings)) return 'gzip';
+  reply.header('accept-encoding', 'gzip, identity');
+  const detail = 'Send the body as it is or packed once, with Content-Encoding: gzip';
+  throw new ProblemError('unsupported_media_type', detail);
 }
 
 /** @throws ProblemError before the body is asked for, when its Content-Length is over the limit of the route or there is no room for it */
@@ -180,17 +195,13 @@ export function recordTypeOf({ raw }: FastifyRequest): RecordType {
 }
 
 /** The codings a body was packed with, in order. `identity` is left out. */
-function codingsOf(contentEncoding: string | undefined): string[] {
+function codingsIn(contentEncoding: string | undefined): string[] {
   if (contentEncoding === undefined) return [];
   const codings = contentEncoding
     .toLowerCase()
     .split(',')
     .map((coding) => coding.trim());
   return codings.filter((coding) => coding !== '' && coding !== 'identity');
-}
-
-function isPlain(codings: readonly string[]): boolean {
-  return codings.length === 0;
 }
 
 function isGzip([coding = '', ...others]: readonly string[]): boolean {

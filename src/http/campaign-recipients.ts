@@ -122,11 +122,11 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
       const { received, added, duplicates, invalid, brokeOff, errors } = enlisted.progress;
       return {
         object: 'campaign_recipients' as const,
-        // An upload that began under an earlier version has no such mark.
         received,
         added,
         duplicates,
         invalid,
+        // An upload that began under an earlier version does not say.
         complete: brokeOff !== true,
         errors: [...errors],
         missing_variables: missing.names(),

@@ -29,20 +29,20 @@ const retriedView = z
 
 export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, now }: Deps): Routes {
   /** Retries that run in this process, by the scope of their claim. */
-  const walks = new Map<string, Promise<Retried>>();
+  const running = new Map<string, Promise<Retried>>();
 
   /**
    * Once for each key: a repeat in this process waits for the first request and gets its answer. When another process runs the first one, or
    * died during it, the repeat does what is left and counts what was done.
    */
-  async function walkOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
+  async function retryOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
     const creation = await beginOnce(creations, claim, { id: newId('ch'), now: now() }, reply);
     if (creation.isDone) return { kind: 'retried', count: Number(creation.note) };
-    const begun = walks.get(claim.scope);
+    const begun = running.get(claim.scope);
     if (begun !== undefined) return begun;
-    const walking = retryFailed(id, creation.id).finally(() => walks.delete(claim.scope));
-    walks.set(claim.scope, walking);
-    const retried = await walking;
+    const retrying = retryFailed(id, creation.id).finally(() => running.delete(claim.scope));
+    running.set(claim.scope, retrying);
+    const retried = await retrying;
     if (retried.kind === 'retried') await creations.end(claim, creation, String(retried.count));
     else await creations.giveUp(claim, creation);
     return retried;
@@ -74,7 +74,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
           route: 'POST /campaigns/:id/retry-failed',
           body: { id },
         });
-        const retried = claim === null ? await retryFailed(id) : await walkOnce(id, claim, reply);
+        const retried = claim === null ? await retryFailed(id) : await retryOnce(id, claim, reply);
         if (retried.kind === 'gone') throw campaignMissing(id);
         if (retried.kind === 'refused') throw campaignConflict(id, 'retried: it is not being sent', retried.status);
         return { object: 'campaign' as const, id, retried: retried.count };

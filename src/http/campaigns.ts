@@ -36,11 +36,11 @@ import {
   viewOf,
 } from './campaign-view.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
-import { templateFaults } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App, Routes } from './server.ts';
+import { templateFaults } from './template-access.ts';
 
 type Deps = Omit<CreationDeps<'cm'>, 'newId'> &
   RenderDeps & {
@@ -57,13 +57,15 @@ const idBytes = 10;
 
 export function campaignRoutes(deps: Deps): Routes {
   return (app) => {
-    addCreating(app, deps);
-    addLooking(app, deps);
-    addChanging(app, deps);
+    addCreation(app, deps);
+    addList(app, deps);
+    addReading(app, deps);
+    addChange(app, deps);
+    addRemoval(app, deps);
   };
 }
 
-function addCreating(app: App, deps: Deps): void {
+function addCreation(app: App, deps: Deps): void {
   const { campaigns, templating, limits, entropy, now } = deps;
   const creating = { ...deps, newId: () => makeCampaignId(now(), entropy(idBytes)) };
 
@@ -104,9 +106,7 @@ function addCreating(app: App, deps: Deps): void {
   });
 }
 
-function addLooking(app: App, deps: Deps): void {
-  const { campaigns, now } = deps;
-
+function addList(app: App, { campaigns, now }: Deps): void {
   app.route({
     method: 'GET',
     url: '/campaigns',
@@ -129,7 +129,9 @@ function addLooking(app: App, deps: Deps): void {
       return { object: 'list' as const, has_more: hasMore, data, next };
     },
   });
+}
 
+function addReading(app: App, deps: Deps): void {
   app.route({
     method: 'GET',
     url: '/campaigns/:id',
@@ -144,11 +146,11 @@ function addLooking(app: App, deps: Deps): void {
       response: { 200: campaignView, ...problemAnswers(400, 404) },
       'x-examples': { 200: campaignExamples.one, 404: campaignExamples.missing },
     },
-    handler: async ({ params, apiKey }) => viewNow(deps, await findCampaign(campaigns, params.id, apiKey)),
+    handler: async ({ params, apiKey }) => viewNow(deps, await findCampaign(deps.campaigns, params.id, apiKey)),
   });
 }
 
-function addChanging(app: App, deps: Deps): void {
+function addChange(app: App, deps: Deps): void {
   const { campaigns, templating, limits } = deps;
 
   app.route({
@@ -189,7 +191,9 @@ function addChanging(app: App, deps: Deps): void {
       return answerFor(deps, apiKey, await findCampaign(campaigns, id, apiKey));
     },
   });
+}
 
+function addRemoval(app: App, { campaigns }: Deps): void {
   app.route({
     method: 'DELETE',
     url: '/campaigns/:id',

@@ -7,10 +7,9 @@ import { isMessageId } from '../domain/email-headers.ts';
 import { emailIdForm } from '../domain/id.ts';
 import { usualLane } from '../domain/lane.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
-import type { TemplateFault } from '../domain/template.ts';
 import type { Rendered } from '../pipeline/render.ts';
-import { toPointer } from './pointer.ts';
 import { ProblemError } from './problems.ts';
+import { templateFaults } from './template-access.ts';
 
 export const emailParams = z.object({
   id: z.string().meta({ description: 'The id of the email.', examples: ['em_01kb2m7x4p6q8s0t2v4w6x8y0z'] }),
@@ -44,10 +43,6 @@ export function refusalOfEmail(key: ApiKey, rendered: Rendered, pointer = ''): R
   if (messageId !== undefined && !key.allowMessageId)
     return forbidden('restricted_api_key', `${pointer}/headers/${messageId}`, 'this key may not set the Message-ID');
   return null;
-}
-
-export function templateFaults(faults: readonly TemplateFault[], pointer = ''): Fault[] {
-  return faults.map(({ path, code, message }) => ({ pointer: pointer + toPointer(path), code, message }));
 }
 
 export function forbidden(problem: ProblemName, pointer: string, message: string): Refusal {

@@ -1,9 +1,9 @@
 /** The list of routes: the open ones, and those below /v1 behind an API key. */
 import { apiKeyRoutes } from './api-keys.ts';
 import { campaignMoveRoutes } from './campaign-moves.ts';
+import { recipientListRoutes } from './campaign-recipient-list.ts';
 import { recipientRoutes } from './campaign-recipients.ts';
 import { campaignRetryRoutes } from './campaign-retry.ts';
-import { rosterRoutes } from './campaign-roster.ts';
 import { campaignRoutes } from './campaigns.ts';
 import { devInboxRoutes } from './dev-inbox.ts';
 import { docsRoutes } from './docs.ts';
@@ -37,7 +37,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof campaignMoveRoutes>[0] &
   Parameters<typeof campaignRetryRoutes>[0] &
   Parameters<typeof recipientRoutes>[0] &
-  Parameters<typeof rosterRoutes>[0] &
+  Parameters<typeof recipientListRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
   Parameters<typeof webhookChangeRoutes>[0] &
   Parameters<typeof webhookDeliveryRoutes>[0] &
@@ -72,7 +72,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       campaignMoveRoutes(deps),
       campaignRetryRoutes(deps),
       recipientRoutes(deps),
-      rosterRoutes(deps),
+      recipientListRoutes(deps),
       templateRoutes(deps),
       templateChangeRoutes(deps),
       templateVersionRoutes(deps),

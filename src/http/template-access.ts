@@ -1,9 +1,18 @@
-/** Finds the template that a request names, and what the routes that write one have in common. */
+/** Finds the template that a request names, and what the routes that use or write one have in common. */
 import { z } from 'zod';
-import type { CompiledTemplate, Template, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
+import type { Fault } from '../domain/problem.ts';
+import type {
+  CompiledTemplate,
+  Template,
+  TemplateContent,
+  TemplateFault,
+  TemplateHead,
+  TemplateUse,
+} from '../domain/template.ts';
 import type { Templates } from '../store/templates.ts';
 import type { Templating } from '../templating/templating.ts';
 import { exampleTemplate } from './openapi/template-examples.ts';
+import { toPointer } from './pointer.ts';
 import { ProblemError } from './problems.ts';
 
 /** Any email may be made from a template, so a limited key may not change one. */
@@ -49,4 +58,9 @@ export async function usesIn(
 ): Promise<CompiledTemplate['uses']> {
   const compiled = await templating.compiled({ id, version }, async () => content);
   return compiled === null || 'faults' in compiled ? [] : compiled.uses;
+}
+
+/** The faults of a template as faults of a request. @param pointer of the email that names the template, in a batch */
+export function templateFaults(faults: readonly TemplateFault[], pointer = ''): Fault[] {
+  return faults.map(({ path, code, message }) => ({ pointer: pointer + toPointer(path), code, message }));
 }

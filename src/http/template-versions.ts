@@ -2,11 +2,10 @@
 import { z } from 'zod';
 import { renderRequest } from '../domain/template-request.ts';
 import { findVersion } from '../pipeline/render.ts';
-import { templateFaults } from './email-access.ts';
 import { templateExamples } from './openapi/template-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App, Routes } from './server.ts';
-import { findTemplate, templateParams, usesIn, writeConfig } from './template-access.ts';
+import { findTemplate, templateFaults, templateParams, usesIn, writeConfig } from './template-access.ts';
 import {
   letterOf,
   letterView,

@@ -10,9 +10,9 @@ import type { Emails } from '../store/emails.ts';
 type Deps = { campaigns: Pick<Campaigns, 'placed'>; emails: Pick<Emails, 'read'> };
 
 /** `pending` stands for every status that is not final. */
-export type RosterStatus = RecipientStatus | 'pending';
+export type ListedStatus = RecipientStatus | 'pending';
 
-export type RosterEntry = {
+export type ListedRecipient = {
   readonly emailId: string;
   readonly address: string;
   readonly name: string | null;
@@ -27,8 +27,8 @@ export async function* listRecipients(
   { campaigns, emails }: Deps,
   campaign: Campaign,
   from: number,
-  status: RosterStatus | null,
-): AsyncGenerator<RosterEntry[]> {
+  status: ListedStatus | null,
+): AsyncGenerator<ListedRecipient[]> {
   const isWanted = (one: RecipientStatus) => status === null || isOf(one, status);
   const isMarkWanted = (mark: PlaceMark) =>
     mark === 'handing' ? isWanted('sending') : mayStand(mark, campaign.state, isWanted);
@@ -38,11 +38,11 @@ export async function* listRecipients(
   }
 }
 
-function isOf(status: RecipientStatus, wanted: RosterStatus): boolean {
+function isOf(status: RecipientStatus, wanted: ListedStatus): boolean {
   return wanted === 'pending' ? isPending(status) : status === wanted;
 }
 
-async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed): Promise<RosterEntry> {
+async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed): Promise<ListedRecipient> {
   const { row, mark, place, outcome } = placed;
   const emailId = placeId(campaign.head.id, place);
   const named = { emailId, address: row.address, name: row.name ?? null };

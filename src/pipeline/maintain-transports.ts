@@ -1,4 +1,4 @@
-/** maintain-transports: reads the fleet's view of each transport, gets this worker its connections, probes, and releases parked mail. */
+/** maintain-transports: reads the fleet's view of each transport, gets this worker its connections, has it probed, and releases parked mail. */
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
@@ -6,7 +6,7 @@ import { freshState, hasStandIn, isFirstOnItsWay, isInService, ratesOf, standing
 import { routingPrint, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialMissed, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
-import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
+import type { Transport } from '../outbound/transport.ts';
 import type { LeftOver, Transports } from '../outbound/transports.ts';
 import type { Allotments, PoolReport } from '../store/allotments.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -19,16 +19,14 @@ type Deps = {
   /** Names of transports whose server takes messages and does not answer. Written here, read by the stages that send. */
   hanging: Set<string>;
   memory: Memory;
-  states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success' | 'grant'>;
+  states: Pick<TransportStates, 'read' | 'takeProbe' | 'grant'>;
   allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
   budgets: Pick<Budgets, 'release' | 'names' | 'unpark' | 'noteRouting' | 'forgetRoutings'>;
-  isConnected(name: string): Promise<boolean>;
+  /** It takes as long as it takes, and never rejects. */
+  probe(transport: Transport, stop: AbortSignal): Promise<void>;
   nudge: Nudge;
   /** Names this process among the workers. */
   worker: string;
-  report(probed: { transport: string; ms: number; fault: TransportFault | Delay | null }): void;
-  onTrouble(part: 'probe', error: unknown, fields: { readonly transport: string }): void;
-  newId(prefix: 'ev'): string;
   now(): number;
 };
 
@@ -142,7 +140,8 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   if (isHanging || (allowed === 0 && (await hangsForOthers(deps, name)))) deps.hanging.add(name);
   else deps.hanging.delete(name);
 
-  if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
+  // Meanwhile the others are tended.
+  if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void deps.probe(transport, stop);
   const standing = standingOf(name, state, transport.pool);
   const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
   if (!isTrial) deps.memory.candidates.delete(name);
@@ -248,34 +247,4 @@ async function isOurProbe(deps: Deps, transport: Transport, { breaker }: Transpo
   deps.memory.met.add(transport);
   if (breaker.kind === 'open' && isNew) return true;
   return isProbeDue(breaker, now) && deps.states.takeProbe(transport.name, now);
-}
-
-async function tellProbed(
-  deps: Deps,
-  name: string,
-  fault: TransportFault | Delay | null,
-  event: { readonly id: string; readonly at: number },
-): Promise<void> {
-  if (fault === null) await deps.states.success(name, 'probe', event);
-  else if (fault.kind === 'delayed') return;
-  // The server holds to a number of connections, which the fleet has: mail goes over those.
-  else if (fault.isCrowded && (await deps.isConnected(name))) await deps.states.success(name, 'message', event);
-  else await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
-}
-
-/** Takes as long as it takes; meanwhile the others are tended. */
-async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promise<void> {
-  const { name } = transport;
-  try {
-    const startedAt = deps.now();
-    const fault = await transport.probe();
-    // A probe that ended because we close, or because the plan has a new transport of that name, says nothing about it.
-    if (stop.aborted || deps.transports.get(name) !== transport) return;
-    const event = { id: deps.newId('ev'), at: deps.now() };
-    deps.report({ transport: name, ms: Math.max(0, event.at - startedAt), fault });
-    await tellProbed(deps, name, fault, event);
-    deps.nudge.nudge();
-  } catch (error) {
-    if (!stop.aborted) deps.onTrouble('probe', error, { transport: name });
-  }
 }

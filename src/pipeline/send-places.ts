@@ -57,14 +57,16 @@ export async function sendPlaces(deps: Deps, slice: SliceInHand, queued: readonl
   const begun: Promise<void>[] = [];
   for (const [n, place] of queued.entries()) {
     const outcome = barred[n] ?? null;
-    if (outcome !== null) begun.push(slice.guard(place, () => slice.settle(place, outcome)));
-    if (outcome !== null) continue;
+    if (outcome !== null) {
+      begun.push(slice.guard(place, () => slice.settle(place, outcome)));
+      continue;
+    }
     // Those that are passed over give back what they were allowed: without it, they would keep it from the others for ever.
     if (slice.allowed === 0) await Promise.all(begun);
-    slice.isCutShort ||= slice.allowed === 0;
+    if (slice.allowed === 0) slice.isCutShort = true;
     if (slice.allowed === 0 || slice.isHeldUp) continue;
     const release = await deps.inHand.take(deps.stopping);
-    slice.isHeldUp ||= release === null;
+    if (release === null) slice.isHeldUp = true;
     if (release === null || slice.isHeldUp) {
       release?.();
       continue;

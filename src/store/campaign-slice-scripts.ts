@@ -7,6 +7,7 @@ import { asideSlices, packedHold } from './campaign-aside.ts';
 import { countMoved } from './campaign-count.ts';
 import { allowance, measure } from './campaign-pace.ts';
 import { redisClock } from './clock.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 /** Most slices without work that one run passes over: it must not block Redis. */
@@ -18,22 +19,34 @@ local function marksOf(marks, slice)
 end
 `;
 
+export const takeKeys = named('campaign', 'marks', 'slices', 'takers', 'outbox', 'due', 'asideKey');
+/** The ids of the takes in hand follow, then the transports for which the caller takes no slice. */
+export const takeArguments = named(
+  'take', // its id
+  'leaseMs',
+  'graceMs', // how long a slice with a lapsed lease is spared
+  'isOldOnly', // '1' when the caller takes no new slice
+  'inHandCount', // takes that the caller has in hand
+);
+
 /**
- * KEYS campaign marks slices takers outbox campaignsDue aside; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
- * spared, 1 when the caller takes no new slice, how many takes it has in hand, their ids, transports for which it takes no slice. Starts a scheduled
- * campaign whose time has come. Once a campaign is canceled, its slices are taken again from the first on, to cancel pending and held recipients.
+ * Starts a scheduled campaign whose time has come. Once a campaign is canceled, its slices are taken again from the first on, to cancel pending
+ * and held recipients.
+ *
  * For each slice in hand its hold is stored (campaign-aside.ts), followed by `lapsed` once its lease was found to be over. Redis may have been away
  * while the worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
+ *
  * Answers [milliseconds until the next look, '' when nothing is left that the caller takes, started], or ['', started, status, startedAt, slice,
  * its marks, messages that may be sent, the transport it was set aside for or '']. `started` is the number of recipients when this command started
  * the campaign, else 0.
  */
 export const takeScript = script(
   `${countMoved}${marksOf}${allowance}${measure}${packedHold}${asideSlices}
-local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local aside = openAside(KEYS[7])
-local take, now, leaseMs, graceMs, takesNew, inHand, isResting = ARGV[1], redisNow(), ARGV[2], ARGV[3], ARGV[4] ~= '1', {}, {}
-for i = 6, #ARGV do (i < 6 + ARGV[5] and inHand or isResting)[ARGV[i]] = true end
+${takeKeys.read('KEYS')}
+${takeArguments.read('ARGV')}
+local aside, now, takesNew = openAside(asideKey), redisNow(), isOldOnly ~= '1'
+local inHand, isResting, firstId = {}, {}, ${takeArguments.count + 1}
+for i = firstId, #ARGV do (i < firstId + inHandCount and inHand or isResting)[ARGV[i]] = true end
 local id = string.sub(campaign, -29)
 local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'n:outcome_unknown', 'n:recipients', 'recall', 'head'}
 local stored, started = {}, 0
@@ -83,7 +96,7 @@ local cursor, ends = tonumber(stored.cursor or 0), tonumber(stored.chunks or 0) 
 if not isRunning and not stored.recall then
   cursor = 0
   redis.call('HSET', campaign, 'recall', 1, 'cursor', cursor)
-  redis.call('DEL', KEYS[7])
+  redis.call('DEL', asideKey)
 end
 local work = isRunning and '[${placeMarks.queued}${placeMarks.handing}]' or '[${placeMarks.queued}${placeMarks.handing}${placeMarks.left}]'
 local function give(slice, waitsFor)
@@ -156,29 +169,37 @@ end
 return rest(now)`,
 );
 
-/**
- * KEYS campaign marks slices takers campaignsDue aside; ARGV take slice status it had, how long until the slice is to be looked at again ('' when
- * all is done or waits), messages that could have left and did not, recipients that were settled, the transports that all that are left wait
- * for. What was taken by another meanwhile stays with that one.
- */
+export const releaseKeys = named('campaign', 'marks', 'slices', 'takers', 'due', 'asideKey');
+/** The transports follow that all that are left wait for. */
+export const releaseArguments = named(
+  'take', // its id
+  'slice',
+  'statusTaken', // of the campaign when the slice was taken
+  'againIn', // how long until the slice is to be looked at again; '' when all is done or waits
+  'unused', // messages that could have left and did not
+  'settled', // how many recipients
+);
+
+/** What was taken by another meanwhile stays with that one. */
 export const releaseScript = script(
   `${redisClock}${marksOf}${asideSlices}
-local campaign, marks, slices, takers, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local slice, againIn, unused = tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5])
+${releaseKeys.read('KEYS')}
+${releaseArguments.read('ARGV')}
+slice, unused = tonumber(slice), tonumber(unused)
 local status = redis.call('HGET', campaign, 'status')
-if not status or string.match(redis.call('HGET', takers, slice) or '', '^%S+') ~= ARGV[1] then return 0 end
+if not status or string.match(redis.call('HGET', takers, slice) or '', '^%S+') ~= take then return 0 end
 redis.call('HDEL', takers, slice)
-if tonumber(ARGV[6]) > 0 then redis.call('HSET', campaign, 'movedAt', redisNow()) end
+if tonumber(settled) > 0 then redis.call('HSET', campaign, 'movedAt', redisNow()) end
 if unused > 0 and redis.call('HEXISTS', campaign, 'tokens') == 1 then redis.call('HINCRBYFLOAT', campaign, 'tokens', unused) end
 local isOpen = string.find(marksOf(marks, slice), '[${placeMarks.queued}${placeMarks.handing}]')
-if againIn == '' and isOpen and status ~= 'canceled' and #ARGV > 6 then
+if againIn == '' and isOpen and status ~= 'canceled' and #ARGV > ${releaseArguments.count} then
   redis.call('ZREM', slices, slice)
-  openAside(KEYS[6]).put(slice, {unpack(ARGV, 7)})
+  openAside(asideKey).put(slice, {unpack(ARGV, ${releaseArguments.count + 1})})
   redis.call('ZADD', due, 'LT', redisNow(), string.sub(campaign, -29))
   return 1
 end
 -- canceled meanwhile: what left its place is yet to be ended
-if againIn == '' and (isOpen or (status == 'canceled' and ARGV[3] ~= status)) then againIn = 0 end
+if againIn == '' and (isOpen or (status == 'canceled' and statusTaken ~= status)) then againIn = 0 end
 if againIn == '' then
   redis.call('ZREM', slices, slice)
 else

@@ -18,7 +18,17 @@ import { readAside, type SetAside } from './campaign-aside.ts';
 import { unpackChunk } from './campaign-chunk.ts';
 import { packOutcomes } from './campaign-outcomes.ts';
 import { settleScript } from './campaign-settle-script.ts';
-import { claimScript, dueScript, releaseScript, renewScript, takeScript } from './campaign-slice-scripts.ts';
+import {
+  claimScript,
+  dueScript,
+  releaseArguments,
+  releaseKeys,
+  releaseScript,
+  renewScript,
+  takeArguments,
+  takeKeys,
+  takeScript,
+} from './campaign-slice-scripts.ts';
 import { keys } from './keys.ts';
 import { packEvent } from './record.ts';
 import { packSuppression } from './suppressions.ts';
@@ -111,10 +121,15 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       campaignId: string,
       { id, leaseMs, inHand, isOldOnly = false, resting = [] }: Taking,
     ): Promise<Take | Rest> {
-      const names = [...sliceNames(campaignId), keys.outbox, keys.campaignsDue, keys.campaignAside(campaignId)];
-      const graceMs = Math.max(leastGraceMs, leaseMs / 2);
-      const args = [id, leaseMs, graceMs, isOldOnly ? 1 : 0, inHand.length, ...inHand, ...resting];
-      const answer = (await takeScript(redis, names, args)) as TakeAnswer;
+      const own = takeArguments.inOrder({
+        take: id,
+        leaseMs,
+        graceMs: Math.max(leastGraceMs, leaseMs / 2),
+        isOldOnly: isOldOnly ? 1 : 0,
+        inHandCount: inHand.length,
+      });
+      const args = [...own, ...inHand, ...resting];
+      const answer = (await takeScript(redis, takeKeys.inOrder(keysOf(campaignId)), args)) as TakeAnswer;
       const begun = answer[1] === 0 ? {} : { started: answer[1] };
       if (answer.length === 2) return { waitMs: readWait(answer[0]), ...begun };
       const [, , status, startedAt, slice, marks, allowed, waitedFor] = answer;
@@ -169,8 +184,9 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       waitsFor: Iterable<string> = [],
     ): Promise<void> {
       const { id, campaignId, slice, status } = take;
-      const names = [...sliceNames(campaignId), keys.campaignsDue, keys.campaignAside(campaignId)];
-      await releaseScript(redis, names, [id, slice, status, againInMs ?? '', unused, settled, ...waitsFor]);
+      const againIn = againInMs ?? '';
+      const own = releaseArguments.inOrder({ take: id, slice, statusTaken: status, againIn, unused, settled });
+      await releaseScript(redis, releaseKeys.inOrder(keysOf(campaignId)), [...own, ...waitsFor]);
     },
 
     /** The transports that recipients of a campaign were found to wait for. @param slice null when no slice is asked about */
@@ -205,8 +221,16 @@ function readWait(answer = ''): number | null {
 
 const eventBytes = 300;
 
-function sliceNames(id: string): string[] {
-  return [keys.campaign(id), keys.campaignMarks(id), keys.campaignSlices(id), keys.campaignTakers(id)];
+function keysOf(id: string) {
+  return {
+    campaign: keys.campaign(id),
+    marks: keys.campaignMarks(id),
+    slices: keys.campaignSlices(id),
+    takers: keys.campaignTakers(id),
+    outbox: keys.outbox,
+    due: keys.campaignsDue,
+    asideKey: keys.campaignAside(id),
+  };
 }
 
 type ChunkRows = readonly (CampaignRow | undefined)[];

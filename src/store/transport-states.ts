@@ -66,23 +66,17 @@ export function openTransportStates(redis: Redis) {
     return (await replaceScript(redis, [keys.transport(name), keys.outbox], args)) === 1;
   }
 
-  /** Answers the state before and after; null when nothing changed. */
-  async function changeBreaker(
-    name: string,
-    event: Event,
-    decide: (breaker: Breaker) => Breaker,
-  ): Promise<readonly [Breaker, Breaker] | null> {
+  async function changeBreaker(name: string, event: Event, decide: (breaker: Breaker) => Breaker): Promise<void> {
     for (let round = 0; round < maxRounds; round++) {
       const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
       const before = readBreaker(was);
       const after = decide(before);
-      if (after === before) return null;
+      if (after === before) return;
       const told = breakerEvent(name, [before, after], event);
       const toldAs = told === null ? '' : packPlainEvent(told);
       const replacement = { was, is: JSON.stringify(after), change: event.id, event: toldAs };
-      if (await replace(name, { field: 'breaker', ...replacement })) return [before, after];
+      if (await replace(name, { field: 'breaker', ...replacement })) return;
     }
-    return null;
   }
 
   async function changeLimit<T>(
@@ -132,21 +126,16 @@ export function openTransportStates(redis: Redis) {
       await redis.hdel(keys.transport(name), 'paused');
     },
 
-    /** @returns whether the breaker opened by this report */
-    async fault(name: string, fault: Fault, event: Event): Promise<boolean> {
-      const changed = await changeBreaker(name, event, (breaker) => afterFault(breaker, fault, event.at));
-      return changed !== null && changed[0].kind === 'closed' && changed[1].kind === 'open';
-    },
+    /** Counts a fault, which may open the breaker. */
+    fault: (name: string, fault: Fault, event: Event): Promise<void> =>
+      changeBreaker(name, event, (breaker) => afterFault(breaker, fault, event.at)),
 
     /**
      * Ends the row of faults; of a probe or a trial, closes the breaker as well, or opens the trial. To be told only where the last known
      * breaker was not `closedBreaker`.
-     * @returns whether the breaker closed by this report
      */
-    async success(name: string, of: Success, event: Event): Promise<boolean> {
-      const changed = await changeBreaker(name, event, (breaker) => afterSuccess(breaker, of, event.at));
-      return changed !== null && changed[0].kind === 'open' && changed[1].kind === 'closed';
-    },
+    success: (name: string, of: Success, event: Event): Promise<void> =>
+      changeBreaker(name, event, (breaker) => afterSuccess(breaker, of, event.at)),
 
     /**
      * A reply of this server asked to slow down: halves the pace of the fleet, at most once in five seconds.
@@ -160,9 +149,8 @@ export function openTransportStates(redis: Redis) {
       changeLimit<Granted>(name, 'granted', (before) => afterRefusal(before, refused)),
 
     /** Has an open breaker probed as soon as a worker looks. */
-    async hasten(name: string, now: number): Promise<void> {
-      await changeBreaker(name, { id: '', at: now }, (breaker) => hastened(breaker, now));
-    },
+    hasten: (name: string, now: number): Promise<void> =>
+      changeBreaker(name, { id: '', at: now }, (breaker) => hastened(breaker, now)),
 
     /**
      * Whether it falls to the caller to probe: true for one worker at each time a probe is due. A turn whose answer is lost with the
@@ -176,9 +164,8 @@ export function openTransportStates(redis: Redis) {
       takeTurn(name, (breaker) => afterTrialBegan(breaker, now)),
 
     /** Gives the trial back: the message of the caller was the trial and showed nothing. */
-    async giveTrialBack(name: string, now: number): Promise<void> {
-      await changeBreaker(name, { id: '', at: now }, (breaker) => afterTrialUnused(breaker, now));
-    },
+    giveTrialBack: (name: string, now: number): Promise<void> =>
+      changeBreaker(name, { id: '', at: now }, (breaker) => afterTrialUnused(breaker, now)),
   };
 }
 

@@ -8,6 +8,9 @@ export type Log = {
   error(fields: Readonly<Record<string, unknown>>, message: string): void;
 };
 
+/** Ids in one line: a batch has up to a thousand, and log collectors cut long lines. */
+export const maxIds = 100;
+
 const stdout = 1;
 
 type Options = {

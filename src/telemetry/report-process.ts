@@ -1,8 +1,7 @@
 /** Reports of the process: trouble that its parts meet, bugs, and its end. */
 
 import { maskAddresses } from '../domain/address.ts';
-import { maxIds } from './fields.ts';
-import type { Log } from './log.ts';
+import { type Log, maxIds } from './log.ts';
 import { makeTroubles } from './troubles.ts';
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -5,8 +5,7 @@ import type { LimitPassed } from '../domain/back-pressure.ts';
 import type { NewEmail } from '../domain/email.ts';
 import type { RefusalReason } from '../domain/problem.ts';
 import type { Suppression } from '../domain/suppression.ts';
-import { maxIds } from './fields.ts';
-import type { Log } from './log.ts';
+import { type Log, maxIds } from './log.ts';
 import type { Meters } from './meters.ts';
 
 type Request = {

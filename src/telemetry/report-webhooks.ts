@@ -4,8 +4,7 @@ import { maskAddresses } from '../domain/address.ts';
 import { placesIn } from '../domain/delivery.ts';
 import { isoOrNull } from '../domain/iso-time.ts';
 import type { PostReport } from '../domain/post.ts';
-import { maxIds } from './fields.ts';
-import type { Log } from './log.ts';
+import { type Log, maxIds } from './log.ts';
 import type { Meters } from './meters.ts';
 
 export function makeWebhookReports(log: Log, meters: Pick<Meters, 'posted'>) {

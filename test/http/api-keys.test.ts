@@ -1,26 +1,16 @@
 /** /v1/api-keys: made, listed, renamed and revoked, by us and by the resend SDK; what each key may do, and how often. */
 import { Resend } from 'resend';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type ApiClient,
-  apiClient,
-  type Body,
-  type Postrider,
-  startPostrider,
-  testApiKey,
-} from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { describe, expect, it } from 'vitest';
+import { type ApiClient, apiClient, type Body, type Postrider, testApiKey } from '../support/postrider.ts';
 import { until } from '../support/until.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 let admin: ApiClient;
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider((own) => {
+  postrider = own;
   admin = postrider.api;
 });
-afterAll(() => opened.disposeAsync());
 
 const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
 

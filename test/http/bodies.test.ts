@@ -2,20 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { describe, expect, it } from 'vitest';
+import { type Postrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp, type RawAnswer } from '../support/raw-http.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+usePostrider((own, server) => {
+  postrider = own;
   redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
 });
-afterAll(() => opened.disposeAsync());
 
 const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
 const json = { authorization: `Bearer ${testApiKey}`, 'content-type': 'application/json' };

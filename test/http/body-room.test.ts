@@ -1,22 +1,22 @@
 /** Bodies in hand are bounded: another is refused, before it is read where its length is known, small ones apart from large ones, whoever goes makes room, and no key takes all of it. */
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { makeBodyRoom, smallBodyBytes } from '../../src/http/body-room.ts';
-import { type ApiClient, apiClient, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { type ApiClient, apiClient, type Postrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp, type RawAnswer, type RawHttp } from '../support/raw-http.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
 const kb = 1_024;
 const roomBytes = 1_024 * kb;
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api', API_BODY_BYTES: '1mb' }));
-});
-afterAll(() => opened.disposeAsync());
+usePostrider(
+  (own) => {
+    postrider = own;
+  },
+  { ROLES: 'api', API_BODY_BYTES: '1mb' },
+);
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const headers = { ...bearer(testApiKey), 'content-type': 'application/json' };

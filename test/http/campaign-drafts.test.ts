@@ -1,26 +1,23 @@
 /** PATCH /v1/campaigns/:id of drafts made of templates, and of drafts that have recipients. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { makeGate } from '../support/gate.ts';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { type Postrider, testApiKey } from '../support/postrider.ts';
 import { until } from '../support/until.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 let redis: Redis;
 const api: Postrider['api'] = (...request) => postrider.api(...request);
 const template = (alias: string, more: object) => api('POST', '/v1/templates', { name: alias, alias, ...more });
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+usePostrider(async (own, server) => {
+  postrider = own;
   redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   await template('a', { subject: 'A', html: 'a', from: 'A <a@example.com>', reply_to: ['ra@example.com'] });
   await template('b', { subject: 'B', html: 'b', from: 'B <b@example.com>', reply_to: ['rb@example.com'] });
   await template('bare', { subject: 'Bare', html: 'bare' });
 });
-afterAll(() => opened.disposeAsync());
 
 const create = async (given: object) => (await api('POST', '/v1/campaigns', given)).body.id;
 const change = (id: string, given: object) => api('PATCH', `/v1/campaigns/${id}`, given);

@@ -1,27 +1,17 @@
 /** What a key with limits may do with emails: send, list, see and touch those within them, and learn nothing of the others. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type Answer,
-  type ApiClient,
-  apiClient,
-  type Body,
-  type Postrider,
-  startPostrider,
-} from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Answer, type ApiClient, apiClient, type Body, type Postrider } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let postrider: Postrider;
 let admin: ApiClient;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+usePostrider((own, server) => {
+  postrider = own;
   redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   admin = postrider.api;
 });
-afterAll(() => opened.disposeAsync());
 
 const later = new Date(Date.now() + 3_600_000).toISOString();
 const sooner = new Date(Date.now() + 1_800_000).toISOString();

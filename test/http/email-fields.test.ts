@@ -1,16 +1,13 @@
 /** What an email may carry beside its letter: metadata, its caller's id, a lane, a route, a time, a Message-ID; and what may be changed later. */
 import { Resend } from 'resend';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { describe, expect, it } from 'vitest';
+import { type Postrider, testApiKey } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider((own) => {
+  postrider = own;
 });
-afterAll(() => opened.disposeAsync());
 
 const good = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
 const hour = 3_600_000;

@@ -1,14 +1,12 @@
 /** Emails that are made of a template: alone and in a batch, with what they say themselves before what it says. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, apiClient, type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { describe, expect, it } from 'vitest';
+import { type Answer, apiClient, type Postrider } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 let id: string;
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider(async (own) => {
+  postrider = own;
   id = (
     await postrider.api('POST', '/v1/templates', {
       ...{ name: 'Order', alias: 'order', subject: 'Order {{ number }}', html: '<p>Dear {{ name }}</p>' },
@@ -16,7 +14,6 @@ beforeAll(async () => {
     })
   ).body.id;
 });
-afterAll(() => opened.disposeAsync());
 
 const variables = { name: 'Ada & <Co>', number: 7 };
 const send = (body: object, headers = {}) =>

@@ -1,9 +1,8 @@
 /** GET /v1/emails: newest first, filtered, in pages that can be turned both ways. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Body, type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { describe, expect, it } from 'vitest';
+import type { Body, Postrider } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 /** Every email there is, newest first. */
 let all: Body[];
@@ -20,9 +19,8 @@ async function idsOf(query: string): Promise<string[]> {
   return (await list(query)).data.map(({ id }) => id);
 }
 
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider(async (own) => {
+  postrider = own;
   const messages = Array.from({ length: 25 }, (_, n) => ({
     to: [`Reader <r${n % 5}@Example.ORG>`, 'Everybody@example.org', ...(n === 1 ? ['ren\u00e9@example.org'] : [])],
     ...(n % 2 === 0 ? { tags: [{ name: 'kind', value: 'even' }] } : { tags: [{ name: 'kind', value: '' }] }),
@@ -37,7 +35,6 @@ beforeAll(async () => {
   await postrider.api('POST', `/v1/emails/${all[0]?.id}/cancel`);
   all = [...(await list('?limit=100')).data];
 });
-afterAll(() => opened.disposeAsync());
 
 describe('the list', () => {
   it('is newest first, 20 at a time by default, and says whether there is more', async () => {

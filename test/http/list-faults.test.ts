@@ -1,16 +1,13 @@
 /** Uploads whose list is at fault as a whole, not one of its records: refused where nothing of it can be understood, and told where it breaks off. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { isListFault, type Line, readRecords } from '../../src/http/records.ts';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { type Postrider, testApiKey } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
-beforeAll(async () => {
-  const { url } = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: url, ROLES: 'api' }));
+usePostrider((own) => {
+  postrider = own;
 });
-afterAll(() => opened.disposeAsync());
 
 const ndjson = 'application/x-ndjson';
 const csv = 'text/csv';

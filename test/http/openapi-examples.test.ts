@@ -1,18 +1,15 @@
 /** Whoever copies an example of a request from the document is understood. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Media } from '../../src/http/openapi/document.ts';
 import { readOpenApi, resolve } from '../support/openapi.ts';
 import { operationsOf } from '../support/openapi-rules.ts';
-import { type ApiClient, type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import type { ApiClient, Postrider } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider((own) => {
+  postrider = own;
 });
-afterAll(() => opened.disposeAsync());
 
 const document = readOpenApi();
 

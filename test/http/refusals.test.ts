@@ -1,17 +1,14 @@
 /** What no route takes is refused as a problem, wherever it is asked for: in the API, on open pages, in the documents, in the dev inbox. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { problemMedia } from '../../src/http/problem-media.ts';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { type Postrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp } from '../support/raw-http.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider((own) => {
+  postrider = own;
 });
-afterAll(() => opened.disposeAsync());
 
 async function refusalOf(method: string, path: string, headers: Record<string, string> = {}, body = '') {
   using http = await openRawHttp(postrider.url);

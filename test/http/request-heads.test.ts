@@ -1,16 +1,13 @@
 /** Heads of requests, over a real connection: what is refused for them alone, and that a body is asked for only where it is read. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { describe, expect, it } from 'vitest';
+import { type Postrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp, type RawAnswer } from '../support/raw-http.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
-beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+usePostrider((own) => {
+  postrider = own;
 });
-afterAll(() => opened.disposeAsync());
 
 const authorization = `authorization: Bearer ${testApiKey}`;
 const email = JSON.stringify({ from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' });

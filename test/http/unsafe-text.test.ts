@@ -1,20 +1,17 @@
 /** Text that would break out of a header (CR, LF, NUL) or is no text (a lone surrogate): refused in every field, with its place, and nothing is stored. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { describe, expect, it } from 'vitest';
+import type { Postrider } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 let redis: Redis;
 let keyId: string;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+usePostrider(async (own, server) => {
+  postrider = own;
   redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   keyId = (await postrider.api('POST', '/v1/api-keys', { name: 'a key' })).body.id;
 });
-afterAll(() => opened.disposeAsync());
 
 const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
 const file = { filename: 'a.txt', content: '' };

@@ -3,24 +3,21 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { seal } from '../../src/domain/secret-box.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openWebhooks } from '../../src/store/webhooks.ts';
-import { apiClient, type Postrider, startPostrider, testSecretKey } from '../support/postrider.ts';
+import { apiClient, type Postrider, testSecretKey } from '../support/postrider.ts';
 import { openReceiver } from '../support/receiver.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { dataOf, resendFor } from '../support/resend.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let postrider: Postrider;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+usePostrider((own, server) => {
+  postrider = own;
   redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
 });
-afterAll(() => opened.disposeAsync());
 
 const plain = { endpoint: 'https://app.example.com/hooks', events: ['email.sent'] };
 const make = async (given: object = {}) => {

@@ -1,7 +1,7 @@
 /** What is asked of a single email of a campaign: it leaves its place by that, and is an email like any other from then on. */
 
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import { placeId } from '../../src/domain/id.ts';
@@ -14,20 +14,20 @@ import { keys } from '../../src/store/keys.ts';
 import { openStore } from '../../src/store/store.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
-import { type Postrider, startPostrider, testSecretKey } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { type Postrider, testSecretKey } from '../support/postrider.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 import { newId } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 const secretKey = Buffer.from(testSecretKey, 'hex');
 let redis: Redis;
 let api: Postrider;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
-  redis = server.connect();
-  api = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api', LOG_LEVEL: 'warn' }));
-});
-afterAll(() => opened.disposeAsync());
+usePostrider(
+  (own, server) => {
+    api = own;
+    redis = server.connect();
+  },
+  { ROLES: 'api', LOG_LEVEL: 'warn' },
+);
 
 /** One of which five places ended in these ways. */
 async function addEnded(marks: readonly (keyof typeof placeMarks)[]): Promise<string> {

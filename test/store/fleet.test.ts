@@ -28,10 +28,9 @@ async function runFleet<T>(task: string, count: number): Promise<T[]> {
   return lines.map(([, json = '']) => JSON.parse(json));
 }
 
-it('of many workers that report at once, one opens the breaker, one takes the probe, one closes it, and each step is reported once', async () => {
-  const done = await runFleet<{ opened: number; probes: number; closed: number }>('breaker', 3);
-  const sum = (what: 'opened' | 'probes' | 'closed') => done.reduce((total, worker) => total + worker[what], 0);
-  expect([sum('opened'), sum('probes'), sum('closed')]).toEqual([10, 10, 10]);
+it('of many workers that report at once, one takes the probe, and the breaker is reported once as it opens and once as it closes', async () => {
+  const done = await runFleet<{ probes: number }>('breaker', 3);
+  expect(done.reduce((sum, { probes }) => sum + probes, 0)).toBe(10);
   const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, [, json = '']]) => JSON.parse(json));
   const told = events.map(({ type, transport }) => `${transport} ${type}`);
   const rounds = Array.from({ length: 10 }, (_, n) => n);

@@ -42,17 +42,15 @@ it('reads several at once; one of which nothing was written is clean', async () 
 });
 
 it('a breaker opens at the third fault, is closed by a probe, and reports each with what was wrong', async () => {
-  const reports = [states.fault('ses', refused, event()), states.fault('ses', refused, event())];
-  expect(await Promise.all(reports)).toEqual([false, false]);
+  await Promise.all([states.fault('ses', refused, event()), states.fault('ses', refused, event())]);
   expect(await eventsOf('ses')).toEqual([]);
   const third = event();
-  expect(await states.fault('ses', refused, third)).toBe(true);
-  expect(await states.fault('ses', refused, event())).toBe(false);
+  await states.fault('ses', refused, third);
+  await states.fault('ses', refused, event());
   expect(await stateOf('ses')).toMatchObject({ breaker: { kind: 'open', ...refused, since: now } });
-  expect(await stateOf('ses')).toMatchObject({ breaker: { kind: 'open' } });
   const probed = event(now + 1_000);
-  expect(await states.success('ses', 'probe', probed)).toBe(true);
-  expect(await states.success('ses', 'probe', event())).toBe(false);
+  await states.success('ses', 'probe', probed);
+  await states.success('ses', 'probe', event());
   expect(await stateOf('ses')).toEqual(clean);
   expect(await eventsOf('ses')).toEqual([
     { ...third, type: 'transport.degraded', transport: 'ses', ...refused },
@@ -67,12 +65,12 @@ it('trouble that a message met is tried by one message in the fleet and reported
     const at = now + n * 60_000;
     expect(await states.takeTrial('odd', at)).toBe(false);
     expect(await states.takeProbe('odd', at)).toBe(true);
-    expect(await states.success('odd', 'probe', event())).toBe(false);
+    await states.success('odd', 'probe', event());
     const taken = await Promise.all(Array.from({ length: 5 }, () => states.takeTrial('odd', at)));
     expect(taken.filter(Boolean)).toHaveLength(1);
-    expect(await states.fault('odd', met, event())).toBe(false);
+    await states.fault('odd', met, event());
   }
-  expect(await states.success('odd', 'trial', event())).toBe(true);
+  await states.success('odd', 'trial', event());
   const told = (await eventsOf('odd')).map((each) => (each as { type: string }).type);
   expect(told).toEqual(['transport.degraded', 'transport.recovered']);
 });
@@ -80,8 +78,8 @@ it('trouble that a message met is tried by one message in the fleet and reported
 it('a message that goes through ends the row of faults', async () => {
   await states.fault('flaky', refused, event());
   await states.fault('flaky', refused, event());
-  expect(await states.success('flaky', 'message', event())).toBe(false);
-  expect(await states.fault('flaky', refused, event())).toBe(false);
+  await states.success('flaky', 'message', event());
+  await states.fault('flaky', refused, event());
   expect(await stateOf('flaky')).toEqual({ ...clean, breaker: { kind: 'closed', faults: 1 } });
 });
 
@@ -89,7 +87,7 @@ it('a report that is sent twice, as its answer was lost, counts once and is answ
   const report = event();
   const login = { cause: 'login', reason: '535' } as const;
   const twice = openTransportStates(repeating(redis));
-  expect(await twice.fault('lossy', login, report)).toBe(true);
+  await twice.fault('lossy', login, report);
   expect(await eventsOf('lossy')).toHaveLength(1);
   await twice.fault('lossy2', refused, event());
   expect(await stateOf('lossy2')).toMatchObject({ breaker: { faults: 1 } });

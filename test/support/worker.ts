@@ -10,6 +10,7 @@ import type { TransportState } from '../../src/domain/transport-state.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
 import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import { maintainTransports, makeMemory } from '../../src/pipeline/maintain-transports.ts';
+import { probeTransport } from '../../src/pipeline/probe-transport.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -142,7 +143,9 @@ export function openTestWorker(
         throw error;
       };
       const isConnected = bindIsConnected(fleet, () => now);
-      const deps = { ...fleet, isConnected, memory, nudge, worker, report, onTrouble, newId, now: () => now };
+      const probeDeps = { ...fleet, isConnected, wake, report, onTrouble, newId, now: () => now };
+      const probe = probeTransport.bind(null, probeDeps);
+      const deps = { ...fleet, memory, nudge, worker, probe, now: () => now };
       await maintainTransports(deps, stop.signal);
       return waitMs;
     },

@@ -1,6 +1,6 @@
 /** Who is in a campaign and what became of each: pages by where they stand, and everybody at once. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
 import { placeFacts } from '../../src/domain/campaign-email.ts';
 import { placeId } from '../../src/domain/id.ts';
@@ -8,19 +8,17 @@ import { packOutcomes } from '../../src/store/campaign-outcomes.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { packFacts, packState } from '../../src/store/record.ts';
-import { apiClient, type Body, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { apiClient, type Body, type Postrider, testApiKey } from '../support/postrider.ts';
 import { recipient, storedEmail } from '../support/requests.ts';
+import { usePostrider } from '../support/use-postrider.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let postrider: Postrider;
 /** The campaign that all tests read: recipients in three chunks, some of which workers have been at. */
 let campaignId: string;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+usePostrider(async (own, server) => {
+  postrider = own;
   redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   campaignId = await makeCampaign(1_203);
   await mark(700, 'bounced');
   await mark(1_201, 'bounced');
@@ -38,7 +36,6 @@ beforeAll(async () => {
     ]),
   );
 });
-afterAll(() => opened.disposeAsync());
 
 async function makeCampaign(count: number): Promise<string> {
   const letter = { from: 'news@example.com', subject: 'News', text: 'News' };

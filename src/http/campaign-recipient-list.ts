@@ -5,7 +5,7 @@ import type { Campaign } from '../domain/campaign.ts';
 import { emailIdForm, placeIn } from '../domain/id.ts';
 import { isoOrNull } from '../domain/iso-time.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
-import type { RosterEntry, RosterStatus } from '../pipeline/list-recipients.ts';
+import type { ListedRecipient, ListedStatus } from '../pipeline/list-recipients.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import { objectField, status, time } from './answer-fields.ts';
 import { campaignParams, findCampaign } from './campaign-access.ts';
@@ -19,7 +19,7 @@ import type { Routes } from './server.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'get'>;
-  listRecipients(campaign: Campaign, from: number, status: RosterStatus | null): AsyncGenerator<RosterEntry[]>;
+  listRecipients(campaign: Campaign, from: number, status: ListedStatus | null): AsyncGenerator<ListedRecipient[]>;
 };
 
 const listQuery = z
@@ -74,7 +74,7 @@ const page = pageOf(recipientView)
 const columns = ['email_id', 'email', 'name', 'status', 'smtp', 'transport', 'attempts', 'reason', 'at'] as const;
 const exported = (example: string) => ({ schema: z.unknown().meta({ type: 'string', examples: [example] }) });
 
-export function rosterRoutes({ campaigns, listRecipients }: Deps): Routes {
+export function recipientListRoutes({ campaigns, listRecipients }: Deps): Routes {
   return (app) =>
     app.route({
       method: 'GET',
@@ -121,8 +121,8 @@ function placeAfter(campaignId: string, after: string | undefined): number {
   throw ProblemError.of('validation_error', [{ pointer: '#/query/after', code: 'custom', message }]);
 }
 
-async function firstOf(groups: AsyncIterable<RosterEntry[]>, count: number): Promise<RosterEntry[]> {
-  const found: RosterEntry[] = [];
+async function firstOf(groups: AsyncIterable<ListedRecipient[]>, count: number): Promise<ListedRecipient[]> {
+  const found: ListedRecipient[] = [];
   for await (const group of groups) {
     found.push(...group);
     if (found.length >= count) break;
@@ -132,7 +132,7 @@ async function firstOf(groups: AsyncIterable<RosterEntry[]>, count: number): Pro
 
 type View = z.input<typeof recipientView>;
 
-function viewOf({ emailId, address, name, recipient, at }: RosterEntry): View {
+function viewOf({ emailId, address, name, recipient, at }: ListedRecipient): View {
   return {
     object: 'campaign_recipient',
     email_id: emailId,
@@ -148,12 +148,12 @@ function viewOf({ emailId, address, name, recipient, at }: RosterEntry): View {
 }
 
 /** Reads the next group only after the reader has taken the one before. */
-async function* asNdjson(groups: AsyncIterable<RosterEntry[]>): AsyncGenerator<string> {
+async function* asNdjson(groups: AsyncIterable<ListedRecipient[]>): AsyncGenerator<string> {
   for await (const group of groups)
     if (group.length > 0) yield group.map((one) => `${JSON.stringify(viewOf(one))}\n`).join('');
 }
 
-async function* asCsv(groups: AsyncIterable<RosterEntry[]>): AsyncGenerator<string> {
+async function* asCsv(groups: AsyncIterable<ListedRecipient[]>): AsyncGenerator<string> {
   yield csvHeader(columns);
   for await (const group of groups) if (group.length > 0) yield group.map((one) => csvOf(viewOf(one))).join('');
 }

@@ -1,6 +1,7 @@
 /** Allotments: how many connections of a transport each worker may have, so that the fleet keeps to the limit. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 export type Allotments = ReturnType<typeof openAllotments>;
@@ -26,23 +27,13 @@ const awayAfterMs = 2_000;
 /** Reports outlast an absence of Redis for this long. Without it no connection lasts longer: it ends with its message, or idle. */
 const keptMs = 900_000;
 
+const allotArguments = named('me', 'now', 'limit', 'wanted', 'open', 'busy', 'waiting', 'hanging');
+
 /**
- * KEYS allotments; ARGV worker now limit wanted open busy waiting hanging. Stored for each worker: `at open busy waiting wanted granted held
- * hanging spared`. `spared` is 1 once its silence began anew, until it reports: a dead worker is not spared again and again where the only
- * other one reports seldom. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open
- * connections, and its last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is
- * lowered, it only shrinks.
- *
- * Each worker gets what it wants, at least one connection, in equal shares. Connections that no worker wants are spread, so that mail of an
- * idle worker need not wait for its next report. A rest too small for all goes first to workers that would otherwise close a connection, then
- * by name. This compares `granted`, not `held`: `held` includes the last grant, and by it the rest would alternate between workers. So with
- * constant wants, the second report of each worker fixes its share, the third has freed the surplus, and with the fourth all is in use.
+ * Lua: the reports of the other live workers, of which each is stored as `at open busy waiting wanted granted held hanging spared`. `spared` is 1
+ * once the silence of a worker began anew, until it reports: a dead one is not spared again and again where the only other one reports seldom.
  */
-const allotScript = script(`
-local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local wanted, open = tonumber(ARGV[4]), tonumber(ARGV[5])
-local mine = {name = me, wanted = math.max(1, wanted), granted = 0, held = 0, share = 0}
-local workers, heldByOthers = {mine}, 0
+const readReports = `
 local stored, latest = redis.call('HGETALL', KEYS[1]), 0
 for i = 2, #stored, 2 do latest = math.max(latest, cjson.decode(stored[i])[1]) end
 local wasAway = latest < now - ${awayAfterMs}
@@ -65,6 +56,15 @@ for i = 1, #stored, 2 do
     end
   end
 end
+`;
+
+/**
+ * Lua: each worker gets what it wants, at least one connection, in equal shares. Connections that no worker wants are spread, so that mail of an
+ * idle worker need not wait for its next report. A rest too small for all goes first to workers that would otherwise close a connection, then
+ * by name. This compares `granted`, not `held`: `held` includes the last grant, and by it the rest would alternate between workers. So with
+ * constant wants, the second report of each worker fixes its share, the third has freed the surplus, and with the fourth all is in use.
+ */
+const shareOut = `
 local function isBefore(a, b)
   local aKeeps, bKeeps = a.granted > a.share, b.granted > b.share
   if aKeeps ~= bKeeps then return aKeeps end
@@ -86,11 +86,24 @@ local function spread(left, most)
   end
   return left
 end
-local left = spread(limit, function(worker) return worker.wanted end)
-spread(left, function() return limit end)
+spread(spread(limit, function(worker) return worker.wanted end), function() return limit end)
+`;
+
+/**
+ * Stores the report of a worker and answers how many connections it may have. `held` is the most it may have until its next report: the largest
+ * of its new grant, its open connections, and its last grant, which it uses until it has read the answer. The sum of `held` never exceeds the
+ * limit; after the limit is lowered, it only shrinks. KEYS allotments.
+ */
+const allotScript = script(`
+${allotArguments.read('ARGV')}
+now, limit = tonumber(now), tonumber(limit)
+local mine = {name = me, wanted = math.max(1, tonumber(wanted)), granted = 0, held = 0, share = 0}
+local workers, heldByOthers = {mine}, 0
+${readReports}${shareOut}
 local grant = math.max(0, math.min(mine.share, math.max(limit - heldByOthers, mine.held)))
-local held = math.max(grant, open, mine.granted)
-redis.call('HSET', KEYS[1], me, cjson.encode({now, open, tonumber(ARGV[6]), tonumber(ARGV[7]), wanted, grant, held, tonumber(ARGV[8])}))
+local held = math.max(grant, tonumber(open), mine.granted)
+local report = {now, tonumber(open), tonumber(busy), tonumber(waiting), tonumber(wanted), grant, held, tonumber(hanging)}
+redis.call('HSET', KEYS[1], me, cjson.encode(report))
 redis.call('PEXPIRE', KEYS[1], ${keptMs})
 return grant`);
 
@@ -103,8 +116,8 @@ export function openAllotments(redis: Redis) {
      */
     async allot(name: string, worker: string, report: PoolReport, limit: number, now: number): Promise<number> {
       const { wanted, open, busy, waiting, hanging } = report;
-      const args = [worker, now, limit, Math.min(wanted, limit), open, busy, waiting, hanging];
-      return (await allotScript(redis, [keys.allotments(name)], args)) as number;
+      const args = { me: worker, now, limit, wanted: Math.min(wanted, limit), open, busy, waiting, hanging };
+      return (await allotScript(redis, [keys.allotments(name)], allotArguments.inOrder(args))) as number;
     },
 
     /** Removes a worker that has closed its connections: others may have them at once. */

@@ -131,6 +131,22 @@ describe('a base URL that ends with a slash', () => {
   });
 });
 
+describe('a path that ends with a slash', () => {
+  it('leads to the same route', async () => {
+    const email = { from: 'a@example.com', to: 'b@example.com', subject: 'Hello', text: 'Hello' };
+    const { status, body } = await postrider.api('POST', '/v1/emails/', email);
+    expect(status).toBe(202);
+    expect(await postrider.api('GET', `/v1/emails/${body.id}/`)).toMatchObject({ status: 200, body: { id: body.id } });
+    expect(await postrider.api('GET', '/v1/suppressions/')).toMatchObject({ status: 200, body: { object: 'list' } });
+    expect(await postrider.api('DELETE', '/v1/emails/')).toMatchObject({
+      status: 405,
+      headers: { allow: 'GET, HEAD, POST' },
+    });
+    expect((await apiClient(postrider.url, null)('GET', '/v1/emails/')).status).toBe(401);
+    expect((await postrider.api('GET', '/v1/nothing/')).status).toBe(404);
+  });
+});
+
 describe('a body sent to an unknown route', () => {
   it('is not what the answer is about', async () => {
     const answer = await postrider.api('POST', '/v1/nothing', 'x', { 'content-type': 'text/plain' });

@@ -120,6 +120,13 @@ describe('a missing route or resource', () => {
       expect(answer).toMatchObject({ status: 404, body: { name: 'not_found', instance: path.split('?')[0] } });
     },
   );
+
+  it('says that the API is below /v1 to a client that left it out', async () => {
+    const detail = 'There is nothing at POST /emails: the paths of the API begin with /v1';
+    expect(await postrider.api('POST', '/emails', {})).toMatchObject({ status: 404, body: { detail } });
+    const within = 'There is nothing at GET /v1/nothing';
+    expect(await postrider.api('GET', '/v1/nothing')).toMatchObject({ status: 404, body: { detail: within } });
+  });
 });
 
 describe('a base URL that ends with a slash', () => {

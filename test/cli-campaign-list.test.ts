@@ -110,6 +110,15 @@ it.each([
   expect(await ids()).toEqual(before);
 });
 
+it('the commands to type next skip invalid records if this one does', async () => {
+  const list = listOf('skipped.csv', 'email\nada@example.org\nnobody\n');
+  const [exit, said] = await ran('send', list, '--template', 't', '--skip-invalid');
+  expect([exit, said]).toEqual([0, expect.stringContaining('1 invalid')]);
+  expect(said).toMatch(/^If this breaks off, continue with: .* --campaign cm_\w+ .*--skip-invalid$/m);
+  const [, faulty] = await ran('send', listOf('none.csv', 'email\nnobody\n'), '--template', 't', '--skip-invalid');
+  expect(faulty).toMatch(/^Correct .* and send it: .* --template t .*--skip-invalid$/m);
+});
+
 it('a list that cannot be understood leaves no draft either', async () => {
   const before = await ids();
   const list = listOf('utf16.csv', '');

@@ -9,14 +9,14 @@ function campaignCommand(...words: readonly string[]): string {
 }
 
 /** The command that continues with a campaign. It never repeats a key, as no secret is repeated. */
-export function continueCommand({ url, watch }: Given, list: string, id: string): string {
-  return campaignCommand('send', list, '--campaign', id, ...optionsOf({ url }), ...(watch ? ['--watch'] : []));
+export function continueCommand(given: Given, list: string, id: string): string {
+  return campaignCommand('send', list, '--campaign', id, ...optionsOf({ url: given.url }), ...flagsOf(given));
 }
 
 /** The command as it was called. */
-export function repeatCommand({ url, watch, ...given }: Given, list: string): string {
+export function repeatCommand(given: Given, list: string): string {
   const ofThis = Object.fromEntries(newCampaignOptions.map((name) => [name, given[name]]));
-  return campaignCommand('send', list, ...optionsOf({ ...ofThis, url }), ...(watch ? ['--watch'] : []));
+  return campaignCommand('send', list, ...optionsOf({ ...ofThis, url: given.url }), ...flagsOf(given));
 }
 
 /** The command that gives up a campaign. */
@@ -26,6 +26,10 @@ export function cancelCommand({ url }: Given, id: string): string {
 
 function optionsOf(given: Readonly<Record<string, string | undefined>>): string[] {
   return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+}
+
+function flagsOf(given: Given): string[] {
+  return (['skip-invalid', 'watch'] as const).filter((name) => given[name]).map((name) => `--${name}`);
 }
 
 function quoted(word: string): string {

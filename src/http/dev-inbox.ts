@@ -54,13 +54,14 @@ export function devInboxRoutes(deps: Deps): Routes {
     app.addHook('preClose', async () => feed.close());
 
     const page = readAsset('page.html');
-    app.get('/dev/inbox', { schema: { hide: true } }, (_request, reply) =>
-      reply
+    app.get('/dev/inbox', { schema: { hide: true } }, (request, reply) => {
+      // The links of the page are relative to its address without a slash.
+      if (/^[^?]*\/(\?|$)/.test(request.url)) return reply.redirect('../inbox');
+      return reply
         .type('text/html; charset=utf-8')
         .headers({ 'content-security-policy': pagePolicy, 'x-frame-options': 'DENY' })
-        .send(page),
-    );
-    app.get('/dev/inbox/', { schema: { hide: true } }, (_request, reply) => reply.redirect('../inbox'));
+        .send(page);
+    });
     for (const { name, type } of assets) {
       const text = readAsset(name);
       app.get(`/dev/inbox/${name}`, { schema: { hide: true } }, (_request, reply) =>

@@ -129,9 +129,14 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, {
       name: 'not_found',
-      detail: `There is nothing at ${request.method} ${pathOf(request)}`,
+      detail: `There is nothing at ${request.method} ${pathOf(request)}${hintFor(pathOf(request))}`,
     }),
   );
+}
+
+/** A base URL without /v1 is an easy mistake with an SDK. */
+function hintFor(path: string): string {
+  return /^\/+v1\//.test(path) ? '' : ': the paths of the API begin with /v1';
 }
 
 /** What fastify refuses before any route or hook: a URL it cannot decode, or one with an overlong part. */

@@ -114,8 +114,8 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     serverFactory: connections.makeServer,
     // For routes that carry no mail.
     bodyLimit: smallBodyBytes,
-    // With a base URL that ends with a slash, some SDKs make paths with two slashes.
-    routerOptions: { maxParamLength, ignoreDuplicateSlashes: true },
+    // With a base URL that ends with a slash, some SDKs make paths with two slashes. Some clients end each path with one.
+    routerOptions: { maxParamLength, ignoreDuplicateSlashes: true, ignoreTrailingSlash: true },
     genReqId: deps.newRequestId,
     // Fastify would answer 503 to requests during a stop. Each is accepted or refused by its own merits instead: the process lives until it is
     // answered.

@@ -93,7 +93,8 @@ type Batching = {
 /**
  * Batches of records; the last one has the rest. The same upload always gives the same batches. When the caller stops early, the rest of the
  * body is dropped unread, so that the answer still arrives.
- * @throws ProblemError 422 when nothing of the upload can be understood; 401 when its key was revoked, before the next batch
+ * @throws ProblemError 422 when nothing of the upload can be understood; 401 when its key was revoked, before the next batch; 400 when its gzip
+ * is broken, which says whether a batch was stored before
  */
 export async function* readBatches<Item>(
   body: Readable,
@@ -103,12 +104,15 @@ export async function* readBatches<Item>(
 ): AsyncGenerator<UploadBatch<Item>> {
   let batch = openBatch(schema, batching);
   let isBegun = false;
-  for await (const lines of readRecords(leaving(body), type, columns)) {
+  let isStored = false;
+  const told = (error: unknown) => (error instanceof ProblemError ? brokenOff(error, isStored) : error);
+  for await (const lines of readRecords(leaving(body, told), type, columns)) {
     for (const line of lines) {
       if (!isBegun && isListFault(line)) throw notUnderstood(line);
       isBegun = true;
       if (!batch.take(line)) continue;
       yield await unlessRevoked(batch.end(), batching);
+      isStored = true;
       batch = openBatch(schema, batching);
     }
   }
@@ -119,10 +123,14 @@ export async function* readBatches<Item>(
 /** An upload may last for hours: its key is asked about before each batch. A batch in hand when the key is revoked is stored all the same. */
 async function unlessRevoked<Batch>(batch: Batch, { isKeyValid }: Pick<Batching, 'isKeyValid'>): Promise<Batch> {
   if (await isKeyValid()) return batch;
-  throw new ProblemError(
-    'invalid_api_key',
-    'The API key was revoked during this upload. What was stored before that stays; the rest was not read',
-  );
+  throw new ProblemError('invalid_api_key', `The API key was revoked during this upload. ${storedBefore}`);
+}
+
+const storedBefore = 'What was stored before that stays; the rest was not read';
+
+/** A fault of the body itself, such as gzip that ends too early. */
+function brokenOff({ problem, message }: ProblemError, isStored: boolean): ProblemError {
+  return new ProblemError(problem, `${message}. ${isStored ? storedBefore : 'Nothing was stored'}`);
 }
 
 function notUnderstood({ line, fault }: ListFault): ProblemError {
@@ -131,9 +139,11 @@ function notUnderstood({ line, fault }: ListFault): ProblemError {
 }
 
 /** Does not destroy the stream when the reader stops: that would close the connection. */
-async function* leaving(body: Readable): AsyncGenerator<Buffer> {
+async function* leaving(body: Readable, told: (error: unknown) => unknown): AsyncGenerator<Buffer> {
   try {
     yield* body.iterator({ destroyOnReturn: false });
+  } catch (error) {
+    throw told(error);
   } finally {
     body.resume();
   }

@@ -120,6 +120,13 @@ describe('a missing route or resource', () => {
       expect(answer).toMatchObject({ status: 404, body: { name: 'not_found', instance: path.split('?')[0] } });
     },
   );
+
+  it('says that the API is below /v1 to a client that left it out', async () => {
+    const detail = 'There is nothing at POST /emails: the paths of the API begin with /v1';
+    expect(await postrider.api('POST', '/emails', {})).toMatchObject({ status: 404, body: { detail } });
+    const within = 'There is nothing at GET /v1/nothing';
+    expect(await postrider.api('GET', '/v1/nothing')).toMatchObject({ status: 404, body: { detail: within } });
+  });
 });
 
 describe('a base URL that ends with a slash', () => {
@@ -128,6 +135,22 @@ describe('a base URL that ends with a slash', () => {
     expect((await apiClient(postrider.url, null)('GET', '/v1//emails')).status).toBe(401);
     expect((await apiClient(postrider.url, null)('GET', '//v1/emails')).status).toBe(401);
     expect((await postrider.api('GET', '/v1//nothing')).status).toBe(404);
+  });
+});
+
+describe('a path that ends with a slash', () => {
+  it('leads to the same route', async () => {
+    const email = { from: 'a@example.com', to: 'b@example.com', subject: 'Hello', text: 'Hello' };
+    const { status, body } = await postrider.api('POST', '/v1/emails/', email);
+    expect(status).toBe(202);
+    expect(await postrider.api('GET', `/v1/emails/${body.id}/`)).toMatchObject({ status: 200, body: { id: body.id } });
+    expect(await postrider.api('GET', '/v1/suppressions/')).toMatchObject({ status: 200, body: { object: 'list' } });
+    expect(await postrider.api('DELETE', '/v1/emails/')).toMatchObject({
+      status: 405,
+      headers: { allow: 'GET, HEAD, POST' },
+    });
+    expect((await apiClient(postrider.url, null)('GET', '/v1/emails/')).status).toBe(401);
+    expect((await postrider.api('GET', '/v1/nothing/')).status).toBe(404);
   });
 });
 

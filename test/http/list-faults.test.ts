@@ -1,4 +1,5 @@
 /** Uploads whose list is at fault as a whole, not one of its records: refused where nothing of it can be understood, and told where it breaks off. */
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { isListFault, type Line, readRecords } from '../../src/http/records.ts';
 import { type Postrider, testApiKey } from '../support/postrider.ts';
@@ -21,12 +22,13 @@ async function create(): Promise<string> {
 
 type Answer = { readonly errors: readonly { readonly line: number; readonly message: string }[] };
 
-async function upload(path: string, type: string, body: string | Buffer, key?: string) {
+async function upload(path: string, type: string, body: string | Buffer, key?: string, isPacked = false) {
   const answer = await fetch(`${postrider.url}/v1/${path}`, {
     method: 'POST',
     headers: {
       ...{ authorization: `Bearer ${testApiKey}`, 'content-type': type },
       ...(key === undefined ? {} : { 'idempotency-key': key }),
+      ...(isPacked ? { 'content-encoding': 'gzip' } : {}),
     },
     body: new Uint8Array(Buffer.from(body)),
   });
@@ -95,4 +97,38 @@ it('a list that breaks off reports that and the place, however many other faults
   ]);
   expect(await upload(path, json, body, 'list')).toEqual(once);
   expect((await upload(path, json, '["nobody"]')).body).toMatchObject({ invalid: 1, complete: true });
+});
+
+describe('an upload whose gzip breaks off', () => {
+  const packed = gzipSync(Array.from({ length: 20_000 }, (_, n) => `{"email":"user${n}@example.org"}\n`).join(''));
+  const half = packed.subarray(0, packed.length / 2);
+
+  it('says that what was stored before stays, and continues under the same key', async () => {
+    const id = await create();
+    const refused = {
+      status: 400,
+      body: {
+        detail: expect.stringMatching(
+          /^The body cannot be unpacked with gzip: .*\. What was stored before that stays; the rest was not read$/,
+        ),
+      },
+    };
+    expect(await upload(`campaigns/${id}/recipients`, ndjson, half, 'k', true)).toMatchObject(refused);
+    const isPart = (recipients: number) => recipients > 0 && recipients < 20_000;
+    expect((await postrider.api('GET', `/v1/campaigns/${id}`)).body).toMatchObject({
+      counts: { recipients: expect.toSatisfy(isPart) },
+    });
+    expect(await upload(`campaigns/${id}/recipients`, ndjson, packed, 'k', true)).toMatchObject({
+      status: 200,
+      body: { added: 20_000, duplicates: 0 },
+    });
+    expect(await upload('suppressions/import', ndjson, half, undefined, true)).toMatchObject(refused);
+  });
+
+  it('says that nothing was stored if nothing was', async () => {
+    expect(await upload(`campaigns/${await create()}/recipients`, csv, 'email\n', undefined, true)).toMatchObject({
+      status: 400,
+      body: { detail: 'The body cannot be unpacked with gzip: incorrect header check. Nothing was stored' },
+    });
+  });
 });

@@ -59,7 +59,7 @@ it.each(places)('a URL below %s that is too long is refused', async (place) => {
   });
 });
 
-it.each(['/', '/nothing', '/LIVEZ', '/livez/', '/u', '/docs/nothing', '/v1', '/v1/', '/v1/nothing', '*'])(
+it.each(['/', '/nothing', '/LIVEZ', '/livez/x', '/u', '/docs/nothing', '/v1', '/v1/', '/v1/nothing', '*'])(
   'there is nothing at %s, whatever it is asked with',
   async (path) => {
     for (const method of ['GET', 'POST', 'OPTIONS', 'DELETE', 'TRACE', 'PROPFIND'])

@@ -157,7 +157,7 @@ const [name = '', ...args] = process.argv.slice(2);
 const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
 if (isHelp(name)) process.stdout.write(usage());
 else if (command === undefined) {
-  process.stderr.write(usage());
+  process.stderr.write(name === '' ? usage() : `Unknown command: ${name}\n${usage()}`);
   process.exitCode = exitUsage;
 } else if (command.form !== null && isHelp(args[0])) {
   process.stdout.write(usageOf(name, command));

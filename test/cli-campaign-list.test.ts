@@ -59,7 +59,7 @@ describe('a list with records at fault', () => {
     const before = await ids();
     const [exit, said] = await ran('send', list, '--template', 't');
     expect(exit).toBe(1);
-    expect(said).toContain('61 records: 1 added, 0 duplicates, 60 invalid\n  line 3: /email: is not an address');
+    expect(said).toContain('61 records: 1 added, 0 duplicate, 60 invalid\n  line 3: /email: is not an address');
     expect(said.match(/^ {2}line \d+: /gm)).toHaveLength(50);
     expect(said).toContain('\n  and 10 more\n');
     expect(said).toMatch(/^Not sent: 60 of 61 records are not valid\. cm_\w+ was removed\.$/m);

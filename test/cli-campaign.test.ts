@@ -77,7 +77,7 @@ it('makes a campaign, uploads the list, sends it, and says what became of each',
     '--watch',
   );
   const [, id = ''] = await sending.printed(/^(cm_\w+)$/m);
-  await sending.printed(/4 records: 2 added, 1 duplicates, 1 invalid\n {2}line 3: \/email: is not an address/);
+  await sending.printed(/4 records: 2 added, 1 duplicate, 1 invalid\n {2}line 3: \/email: is not an address/);
   await sending.printed(/^running {3}\[ {30}\] {3}0% {2}0 of 2$/m);
   expect((await postrider.api('GET', `/v1/campaigns/${id}`)).body).toMatchObject({ name: 'December', rate: '100/s' });
   await settle(id, 'completed');
@@ -207,7 +207,7 @@ it.each([
   [[], 'Usage: campaign send'],
   [['fly', 'x'], 'Usage: campaign send'],
   [['send', 'list.txt', '--template', 't'], 'is not clear from its name'],
-  [['send', 'nowhere.csv', '--template', 't'], 'nowhere.csv cannot be read: ENOENT'],
+  [['send', 'nowhere.csv', '--template', 't'], 'nowhere.csv cannot be read: ENOENT: no such file or directory'],
   [['send', join(dir, 'folder.csv'), '--template', 't'], 'folder.csv is not a file'],
   [['send', 'list.csv', '--colour', 'red'], '--colour'],
   [['send', 'list.csv', '--campaign', nowhere, '--rate', '1/s', '--at', 'x'], 'leave out --rate, --at'],
@@ -222,7 +222,7 @@ it.each([
 });
 
 it.each([
-  [['fly', 'x'], 64, 'Usage: campaign send'],
+  [['fly', 'x'], 64, 'Unknown command: campaign fly\nUsage: campaign send'],
   [['status', nowhere], 1, `There is no campaign ${nowhere}`],
   [['pause', nowhere], 1, `There is no campaign ${nowhere}`],
 ])('ends with its exit code: %j', async (args, exit, fault) => {

@@ -138,7 +138,9 @@ it('an unknown command, also one by the name of a property, prints what there is
   for (const name of ['fly', 'toString']) {
     const { status, stderr } = cli([name]);
     expect(status).toBe(64);
-    expect(stderr).toMatch(/^Usage: [\s\S]*classify[\s\S]*openapi[\s\S]*settings/);
+    expect(stderr).toMatch(
+      new RegExp(`^Unknown command: ${name}\nUsage: [\\s\\S]*classify[\\s\\S]*openapi[\\s\\S]*settings`),
+    );
   }
 });
 

@@ -8,7 +8,7 @@ export function wordsOf({ received, added, duplicates, invalid, errors }: Upload
   const named = errors.slice(0, maxNamed);
   const more = invalid - named.length;
   return [
-    `${received} records: ${added} added, ${duplicates} duplicates, ${invalid} invalid`,
+    `${received === 1 ? '1 record' : `${received} records`}: ${added} added, ${duplicates} duplicate, ${invalid} invalid`,
     ...named.map(({ line, message }) => `  line ${line}: ${message}`),
     ...(more > 0 ? [`  and ${more} more`] : []),
     '',

@@ -39,7 +39,7 @@ export async function openList(path: string): Promise<List | { readonly fault: s
     return {
       fault: `The type of ${path} is not clear from its name, which must end in .csv, .ndjson or .json, or one of these and .gz`,
     };
-  const read = await nameOf(path).catch((error: Error) => ({ fault: `${path} cannot be read: ${error.message}` }));
+  const read = await nameOf(path).catch((error: Error) => ({ fault: `${path} cannot be read: ${withoutCall(error)}` }));
   if (typeof read !== 'string') return read;
   const named = { ...headers, 'idempotency-key': read };
   return {
@@ -49,6 +49,11 @@ export async function openList(path: string): Promise<List | { readonly fault: s
       return api('POST', `/campaigns/${campaignId}/recipients`, { headers: named, stream });
     },
   };
+}
+
+/** What Node says of a file, without the call and the path behind it: `ENOENT: no such file or directory`. */
+function withoutCall({ message }: Error): string {
+  return message.replace(/, \w+(?: '.*')?$/s, '');
 }
 
 /** Reads a list in chunks. @throws UnreadFault when it cannot be read further */

@@ -23,7 +23,7 @@ export async function* runCampaign(args: readonly string[]): AsyncGenerator<Said
     else if (verb === 'watch') yield* watch(await openApi(values), subject);
     else if (verb === 'status') yield* status(values, subject);
     else if (isMove(verb)) yield { text: ledgerOf(yield* move(await openApi(values), subject, verb)) };
-    else yield { fault: usage };
+    else yield { fault: `Unknown command: campaign ${verb}\n${usage}` };
   } catch (error) {
     if (error instanceof ConfigError) yield { fault: error.message, exit: exitConfig };
     else if (error instanceof ApiFault) yield { fault: error.message, exit: 1 };

@@ -71,7 +71,7 @@ export const mailboxes = (max: number, description: string, { isNeeded = false }
     .transform((value, context): Mailbox[] => {
       const list = Array.isArray(value) ? value : [isNeeded ? (value ?? undefined) : value];
       if (list.length > max) {
-        context.addIssue({ code: 'custom', message: `may have ${max} addresses` });
+        context.addIssue({ code: 'custom', message: `may have at most ${max} addresses` });
         return z.NEVER;
       }
       return list.flatMap((item, index): Mailbox[] => {

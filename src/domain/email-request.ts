@@ -43,7 +43,7 @@ const scheduledAt = {
 
 const fields = {
   from: mailbox.meta({ description: 'The sender.' }),
-  to: mailboxes(maxRecipients, 'The recipients. `to`, `cc` and `bcc` may have 50 recipients together.', {
+  to: mailboxes(maxRecipients, 'The recipients. `to`, `cc` and `bcc` may have at most 50 recipients together.', {
     isNeeded: true,
   }).refine((list) => list.length > 0, 'must have at least one recipient'),
   cc: mailboxes(maxRecipients, 'Recipients of a copy.').optional(),
@@ -179,7 +179,7 @@ function rulesFor(limits: RequestLimits): Rule[] {
     },
     {
       path: 'to',
-      message: `to, cc and bcc may have ${maxRecipients} recipients together`,
+      message: `to, cc and bcc may have at most ${maxRecipients} recipients together`,
       holds: ({ to, cc, bcc }) => lengthOf(to) + lengthOf(cc) + lengthOf(bcc) <= maxRecipients,
     },
     bytesRule(limits),

@@ -25,7 +25,9 @@ export function parseRates(text: string): readonly Rate[] | { readonly faults: s
   for (const part of text.split(',').map((part) => part.trim())) {
     const rate = parseRate(part);
     if (rate === null) {
-      faults.push(`has a rate that cannot be read: ${part.slice(0, 40)} (expected a count and a unit, such as 14/s)`);
+      faults.push(
+        `has a rate that cannot be read: ${part.slice(0, 40)} (expected a count from 1 and a unit, such as 14/s)`,
+      );
     } else if (rates.some(({ windowMs }) => windowMs === rate.windowMs)) {
       faults.push(`has two rates per ${windowName(rate)}`);
     } else rates.push(rate);

@@ -157,13 +157,13 @@ describe('a batch', () => {
     ];
     expect(faultsOf({ base, messages: [...messages, { to, template: { id: 't' }, ttl: 'x' }, { to }] })).toEqual([
       '/messages/0/to is required',
-      '/messages/1/to to, cc and bcc may have 50 recipients together',
+      '/messages/1/to to, cc and bcc may have at most 50 recipients together',
       '/messages/2/expires_at says the same as ttl: give one of them',
       '/messages/3/ttl Invalid input: expected number, received string',
       '/messages/3/text must not be given together with template',
     ]);
     expect(faultsOf({ base: { ...good, cc: Array(51).fill('c@x.co') }, messages: [{}] })).toEqual([
-      '/base/cc may have 50 addresses',
+      '/base/cc may have at most 50 addresses',
     ]);
   });
 

@@ -83,9 +83,9 @@ describe('a request', () => {
     [
       '51 recipients over to, cc and bcc',
       { to: Array(49).fill('b@x.co'), cc: 'c@x.co', bcc: 'd@x.co' },
-      '/to to, cc and bcc may have 50 recipients together',
+      '/to to, cc and bcc may have at most 50 recipients together',
     ],
-    ['a list over 50, none of which is read', { cc: Array(51).fill('nobody') }, '/cc may have 50 addresses'],
+    ['a list over 50, none of which is read', { cc: Array(51).fill('nobody') }, '/cc may have at most 50 addresses'],
     [
       'a second file under one id',
       {
@@ -97,7 +97,7 @@ describe('a request', () => {
       },
       '/attachments/2/content_id is used by an earlier attachment',
     ],
-    ['51 addresses for answers', { reply_to: Array(51).fill('b@x.co') }, '/reply_to may have 50 addresses'],
+    ['51 addresses for answers', { reply_to: Array(51).fill('b@x.co') }, '/reply_to may have at most 50 addresses'],
     [
       'two tags of one name, of which events would tell one',
       { tags: [...'aba'].map((name, place) => ({ name, value: `${place}` })) },

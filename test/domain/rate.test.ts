@@ -34,7 +34,7 @@ describe('a rate', () => {
 
   it('has every fault reported', () => {
     const unreadable = (part: string) =>
-      `has a rate that cannot be read: ${part} (expected a count and a unit, such as 14/s)`;
+      `has a rate that cannot be read: ${part} (expected a count from 1 and a unit, such as 14/s)`;
     expect(parseRates('14/s,0/m,fast,5/s,-1/h,1.5/d,99999999999/s,')).toEqual({
       faults: [
         unreadable('0/m'),

@@ -57,9 +57,3 @@ it('docs/sending.md lists every route that takes an Idempotency-Key', () => {
 it.each(documents)('%s has no traces of a merge', (path) => {
   expect(readDocument(path)).not.toMatch(/^(?:<{7}|={7}|>{7})/m);
 });
-
-it('an unknown command prints what there is and exits with 64', async () => {
-  await using wrong = startProcess(process.execPath, [join(root, 'src/cli.ts'), 'fly']);
-  expect(await wrong.ended).toBe(64);
-  expect(wrong.output()).toMatch(/^Usage: [\s\S]*openapi[\s\S]*settings/);
-});

@@ -124,7 +124,10 @@ it('a list that cannot be understood leaves no draft either', async () => {
   const list = listOf('utf16.csv', '');
   writeFileSync(list, Buffer.from('\ufeffemail\nada@example.org\n', 'utf16le'));
   const [exit, said] = await ran('send', list, '--template', 't', '--skip-invalid');
-  expect([exit, said]).toEqual([1, expect.stringMatching(/is not UTF-8: .* Nothing was stored\ncm_\w+ was removed/)]);
+  expect([exit, said]).toEqual([
+    1,
+    expect.stringMatching(/is not UTF-8: .* This request stored nothing\ncm_\w+ was removed/),
+  ]);
   expect(await ids()).toEqual(before);
 });
 

@@ -127,14 +127,16 @@ async function unlessRevoked<Batch>(batch: Batch, { isKeyValid }: Pick<Batching,
 }
 
 const storedBefore = 'What was stored before that stays; the rest was not read';
+/** An earlier request with the same key may have stored a part. */
+const storedNothing = 'This request stored nothing';
 
 /** A fault of the body itself, such as gzip that ends too early. */
 function brokenOff({ problem, message }: ProblemError, isStored: boolean): ProblemError {
-  return new ProblemError(problem, `${message}. ${isStored ? storedBefore : 'Nothing was stored'}`);
+  return new ProblemError(problem, `${message}. ${isStored ? storedBefore : storedNothing}`);
 }
 
 function notUnderstood({ line, fault }: ListFault): ProblemError {
-  const message = `line ${line}: ${fault}. Nothing was stored`;
+  const message = `line ${line}: ${fault}. ${storedNothing}`;
   return ProblemError.of('validation_error', [{ pointer: '', code: 'custom', message }]);
 }
 

@@ -86,8 +86,8 @@ if not stored[1] then return {'gone'} end
 local done = scope ~= '' and redis.call('HGET', uploads, scope .. ':batch') or stored[2]
 if done and string.find(done, batchId, 1, true) then return {'added'} end
 if stored[1] ~= 'draft' and stored[1] ~= 'scheduled' then return {'refused', stored[1]} end
-if scope ~= '' and not isOwner(uploads, scope, owner) then return {'lost'} end
 if tonumber(stored[3] or 0) > tonumber(revision) then return {'retyped'} end
+if scope ~= '' and not isOwner(uploads, scope, owner) then return {'lost'} end
 if redis.call('STRLEN', marks) ~= places then return {'moved'} end
 local firstKey, first = ${addKeys.count}, ${addArguments.count}
 local added = #KEYS - firstKey - chunks

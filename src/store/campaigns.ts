@@ -38,8 +38,9 @@ redis.call('ZADD', KEYS[2], 0, ARGV[1])
 return 1`);
 
 /**
- * KEYS campaign; ARGV expected head, new head, content, scheduledAt or '', and its revision if a variable gets another type, else ''. A repeat gets
- * the same answer as the first command.
+ * KEYS campaign, uploads, uploadTimes; ARGV expected head, new head, content, scheduledAt or '', and its revision if a variable gets another type,
+ * else ''. Then uploads begin anew: they added nobody yet, and what was not valid by the old type may be by the new one. A repeat gets the same
+ * answer as the first command.
  */
 const changeScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'head', 'status', 'content', 'scheduledAt')
@@ -48,6 +49,7 @@ if stored[1] ~= ARGV[1] or stored[2] ~= 'draft' then return 'moved_on' end
 if ARGV[5] ~= '' then
   if tonumber(redis.call('HGET', KEYS[1], 'n:recipients')) > 0 then return 'has_recipients' end
   redis.call('HSET', KEYS[1], 'typesSince', ARGV[5])
+  redis.call('UNLINK', KEYS[2], KEYS[3])
 end
 redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
 if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
@@ -119,7 +121,8 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
       const revised = { ...head, revision: (was.revision ?? 0) + 1 };
       const texts = [JSON.stringify(was), JSON.stringify(revised)];
       const args = [...texts, await packJson(content), scheduledAt ?? '', isRetyped ? revised.revision : ''];
-      return (await changeScript(redis, [keys.campaign(head.id)], args)) as DraftChanged;
+      const names = [keys.campaign(head.id), keys.campaignUploads(head.id), keys.campaignUploadTimes(head.id)];
+      return (await changeScript(redis, names, args)) as DraftChanged;
     },
 
     move: (id: string, asked: AskedMove) => moveCampaign(redis, id, asked),

@@ -64,29 +64,53 @@ it('no variable gets another type once there are recipients, neither by a change
   expect((await change(id, { subject: 'Other' })).status).toBe(200);
 });
 
-it('an upload that began before a variable got another type adds nobody, and its repeat is read by the new type', async () => {
-  const id = await create({ subject: 's', from: 'a@example.com', html: '{{ points }}' });
-  const list = (points: string) => `email,points\nada@example.org,${points}\n`;
+/** An upload that waits between its two parts, under the key that `send` repeats it with. */
+function sendSlowly(id: string, begin: string, end: string) {
   const gate = makeGate();
-  async function* slowly() {
-    yield Buffer.from(list('12'));
+  async function* body() {
+    yield Buffer.from(begin);
     await gate.pass();
+    yield Buffer.from(end);
   }
-  const begun = fetch(`${postrider.url}/v1/campaigns/${id}/recipients`, {
+  const answer = fetch(`${postrider.url}/v1/campaigns/${id}/recipients`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${testApiKey}`, 'content-type': 'text/csv', 'idempotency-key': 'list' },
-    body: ReadableStream.from(slowly()),
+    headers: { authorization: `Bearer ${testApiKey}`, ...listHeaders },
+    body: ReadableStream.from(body()),
     duplex: 'half',
   } as RequestInit);
+  return { answer, goOn: () => gate.open() };
+}
+
+const listHeaders = { 'content-type': 'text/csv', 'idempotency-key': 'list' };
+const send = async (id: string, list: string) =>
+  (await api('POST', `/v1/campaigns/${id}/recipients`, list, listHeaders)).body;
+const pointsAs = (type: string) => ({ variables: [{ key: 'points', type }] });
+const withPoints = { subject: 's', from: 'a@example.com', html: '{{ points }}' };
+
+it('an upload that began before a variable got another type adds nobody, and its repeat is read by the new type', async () => {
+  const id = await create(withPoints);
+  const list = (points: string) => `email,points\nada@example.org,${points}\n`;
+  const begun = sendSlowly(id, list('12'), '');
   await until('the upload to be read', async () => (await redis.exists(keys.campaignUploads(id))) === 1);
-  expect((await change(id, { variables: [{ key: 'points', type: 'number' }] })).status).toBe(200);
-  gate.open();
-  const refused = await begun;
+  expect((await change(id, pointsAs('number'))).status).toBe(200);
+  begun.goOn();
+  const refused = await begun.answer;
   expect([refused.status, await refused.json()]).toMatchObject([
     409,
     { detail: /got another type.+Send all of it again/ },
   ]);
-  const again = { 'content-type': 'text/csv', 'idempotency-key': 'list' };
-  const { body } = await api('POST', `/v1/campaigns/${id}/recipients`, list('twelve'), again);
-  expect(body).toMatchObject({ added: 0, invalid: 1 });
+  expect(await send(id, list('twelve'))).toMatchObject({ added: 0, invalid: 1 });
+});
+
+it('the repeat of such an upload reads also the records anew that were not valid by the old type', async () => {
+  const id = await create({ ...withPoints, ...pointsAs('number') });
+  const lines = Array.from({ length: 601 }, (_, n) => `ada${n}@example.org,twelve\n`);
+  const [begin, end] = [`email,points\n${lines.slice(0, -1).join('')}`, lines.slice(-1).join('')];
+  const begun = sendSlowly(id, begin, end);
+  const progress = async () => Object.values(await redis.hgetall(keys.campaignUploads(id))).join();
+  await until('its first batch to be stored', async () => (await progress()).includes('"invalid":500'));
+  expect((await change(id, pointsAs('string'))).status).toBe(200);
+  begun.goOn();
+  expect((await begun.answer).status).toBe(409);
+  expect(await send(id, begin + end)).toMatchObject({ received: 601, added: 601, invalid: 0 });
 });

@@ -68,7 +68,7 @@ describe('a list that cannot be understood from its beginning', () => {
     [ndjson, Buffer.from(`\ufeff${ada}`, 'utf16le'), 'line 1: is not UTF-8'],
   ];
   const refused = (words: string) => {
-    const detail = expect.stringMatching(new RegExp(`^body: ${words}.*\\. Nothing was stored$`));
+    const detail = expect.stringMatching(new RegExp(`^body: ${words}.*\\. This request stored nothing$`));
     return { status: 422, body: { name: 'validation_error', detail } };
   };
 
@@ -114,6 +114,11 @@ describe('an upload whose gzip breaks off', () => {
       },
     };
     expect(await upload(`campaigns/${id}/recipients`, ndjson, half, 'k', true)).toMatchObject(refused);
+    const tooShort = packed.subarray(0, 100);
+    expect(await upload(`campaigns/${id}/recipients`, ndjson, tooShort, 'k', true)).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringMatching(/\. This request stored nothing$/) },
+    });
     const isPart = (recipients: number) => recipients > 0 && recipients < 20_000;
     expect((await postrider.api('GET', `/v1/campaigns/${id}`)).body).toMatchObject({
       counts: { recipients: expect.toSatisfy(isPart) },
@@ -125,10 +130,10 @@ describe('an upload whose gzip breaks off', () => {
     expect(await upload('suppressions/import', ndjson, half, undefined, true)).toMatchObject(refused);
   });
 
-  it('says that nothing was stored if nothing was', async () => {
+  it('says that it stored nothing if it did not', async () => {
     expect(await upload(`campaigns/${await create()}/recipients`, csv, 'email\n', undefined, true)).toMatchObject({
       status: 400,
-      body: { detail: 'The body cannot be unpacked with gzip: incorrect header check. Nothing was stored' },
+      body: { detail: 'The body cannot be unpacked with gzip: incorrect header check. This request stored nothing' },
     });
   });
 });

@@ -51,7 +51,7 @@ export const dropKeys = named(
   'pending',
   'failed',
   'webhooks',
-  'batchLimit',
+  'limit', // of its batches
   'deliveries',
 );
 export const dropArguments = named(
@@ -70,7 +70,7 @@ ${dropKeys.read('KEYS')}
 ${dropArguments.read('ARGV')}
 local webhook = redis.call('HGET', webhooks, id)
 if webhook and cjson.decode(webhook).status ~= 'disabled' then return 0 end
-redis.call('UNLINK', posts, posting, health, batchLimit)
+redis.call('UNLINK', posts, posting, health, limit)
 local excess = redis.call('ZCARD', pending) - kept
 if excess > 0 then
   local old = redis.call('ZRANGE', pending, 0, math.min(excess, tonumber(most)) - 1)

@@ -4,8 +4,8 @@ import { type Delivery, isBatch, placesIn } from '../domain/delivery.ts';
 import { probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import { packDelivery, packedBeginning } from './deliveries.ts';
-import { keys } from './keys.ts';
 import { named } from './named.ts';
+import { postKeysOf } from './post-keys.ts';
 import { batchLimit, begun, index, isOnlySplit, trim } from './post-lua.ts';
 import { script } from './redis.ts';
 
@@ -132,24 +132,7 @@ return 1`);
 
 /** Stores the result of a try and when the parcel comes again. False when the lease had ended: then nothing is stored. */
 export async function settle(redis: Redis, id: string, posted: Posted, now: number): Promise<boolean> {
-  return (await settleScript(redis, settleNames(id), settleArgs(id, posted, now))) === 1;
-}
-
-function settleNames(id: string): string[] {
-  return settleKeys.inOrder({
-    posts: keys.posts(id),
-    posting: keys.posting(id),
-    health: keys.health(id),
-    postsDue: keys.postsDue,
-    deliveries: keys.deliveries(id),
-    pending: keys.deliveriesBy(id, 'pending'),
-    success: keys.deliveriesBy(id, 'success'),
-    failed: keys.deliveriesBy(id, 'failed'),
-    answers: keys.answers(id),
-    answersByTime: keys.answersByTime(id),
-    webhooks: keys.webhooks,
-    limit: keys.batchLimit(id),
-  });
+  return (await settleScript(redis, settleKeys.inOrder(postKeysOf(id)), settleArgs(id, posted, now))) === 1;
 }
 
 function settleArgs(id: string, posted: Posted, now: number): (string | number)[] {

@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 import { batchMark } from '../domain/delivery.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
-import { keys } from './keys.ts';
 import { named } from './named.ts';
+import { postKeysOf } from './post-keys.ts';
 import { batchLimit, bringBack, index } from './post-lua.ts';
 import { script } from './redis.ts';
 
@@ -118,15 +118,7 @@ export async function take(
   { limit, leaseMs, longestWaitMs, now }: TakeTerms,
 ): Promise<TakenPosts> {
   const leaseEnd = Math.round(now + leaseMs);
-  const names = takeKeys.inOrder({
-    posts: keys.posts(id),
-    posting: keys.posting(id),
-    health: keys.health(id),
-    postsDue: keys.postsDue,
-    pending: keys.deliveriesBy(id, 'pending'),
-    failed: keys.deliveriesBy(id, 'failed'),
-    limit: keys.batchLimit(id),
-  });
+  const names = takeKeys.inOrder(postKeysOf(id));
   const args = takeArguments.inOrder({
     id,
     now,

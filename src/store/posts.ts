@@ -7,6 +7,7 @@ import type { CreationMark } from './creations.ts';
 import { packDelivery, packedBeginning, packReason } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
+import { postKeysOf } from './post-keys.ts';
 import {
   againArguments,
   againKeys,
@@ -44,17 +45,6 @@ const maxDropped = 1_000;
 const maxLost = 500;
 
 export function openPosts(redis: Redis) {
-  const keysOf = (id: string) => ({
-    posts: keys.posts(id),
-    posting: keys.posting(id),
-    health: keys.health(id),
-    postsDue: keys.postsDue,
-    deliveries: keys.deliveries(id),
-    pending: keys.deliveriesBy(id, 'pending'),
-    success: keys.deliveriesBy(id, 'success'),
-    failed: keys.deliveriesBy(id, 'failed'),
-  });
-
   return {
     /** Acknowledges events and adds each to the waiting posts of its endpoints, in one step: so no event is added twice. */
     async hand(events: readonly Handed[], now: number): Promise<void> {
@@ -99,7 +89,7 @@ export function openPosts(redis: Redis) {
      * @param mark under which no parcel goes out a second time: all up to the place of the last one count as done
      */
     async again(id: string, parcels: readonly string[], now: number, mark: CreationMark | null = null): Promise<void> {
-      const names = againKeys.inOrder({ ...keysOf(id), claim: mark?.key ?? keys.deliveries(id) });
+      const names = againKeys.inOrder({ ...postKeysOf(id), claim: mark?.key ?? keys.deliveries(id) });
       const terms = againArguments.inOrder({ id, now, beginning: packedBeginning(now), claimBegun: mark?.begun ?? '' });
       for (let from = 0; from < parcels.length; from += maxAgain) {
         const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => {
@@ -112,7 +102,7 @@ export function openPosts(redis: Redis) {
 
     /** Drops the waiting posts and the health of an endpoint that is disabled or gone; does nothing when it was enabled meanwhile. */
     async drop(id: string): Promise<void> {
-      const names = dropKeys.inOrder({ ...keysOf(id), webhooks: keys.webhooks, batchLimit: keys.batchLimit(id) });
+      const names = dropKeys.inOrder(postKeysOf(id));
       const args = dropArguments.inOrder({ id, kept: keptDeliveries, most: maxDropped });
       while ((await dropScript(redis, names, args)) === 1);
     },
@@ -133,7 +123,7 @@ export function openPosts(redis: Redis) {
         .map((parcel) => lostDelivery(parcel, null));
       const [first] = lost;
       if (first === undefined) return { parcels: 0, untried: 0 };
-      const names = dropLostKeys.inOrder(keysOf(id));
+      const names = dropLostKeys.inOrder(postKeysOf(id));
       const ending = packReason(first);
       const terms = dropLostArguments.inOrder({ id, now, kept: keptDeliveries, mostUntried: maxUntried, ending });
       const args = lost.flatMap((one) =>

@@ -1,5 +1,6 @@
 /** The log of deliveries: the tries at an endpoint, packed small, because thousands are kept. */
 import type { Redis } from 'ioredis';
+import { type Member, makeGroup } from '../concurrency/group.ts';
 import {
   type Delivery,
   type DeliveryStatus,
@@ -13,6 +14,8 @@ import {
 import type { EventType } from '../domain/event.ts';
 import { batchId } from '../domain/webhook-request.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
+import { script } from './redis.ts';
 
 export type Deliveries = ReturnType<typeof openDeliveries>;
 
@@ -93,7 +96,49 @@ const mostListed = 2_000;
 /** Records read in one round trip. */
 const chunkSize = 100;
 
+type RecordMember = Member & { readonly webhookId: string; readonly id: string };
+
+const recordKeys = named('deliveries', ...deliveryStatuses);
+
+/**
+ * For each delivery KEYS `recordKeys`; ARGV its id. Answers for each its record and its status, by its number from 1; '' for one that there is not.
+ * The record says when the next try was planned. The status says whether there is one: it may have been cut short since.
+ */
+const recordsScript = script(
+  `
+local answer = {}
+for i, id in ipairs(ARGV) do
+  local first = ${recordKeys.count} * (i - 1)
+  local record, status = redis.call('HGET', KEYS[first + 1], id) or '', ''
+  for n = 1, record == '' and 0 or ${deliveryStatuses.length} do
+    if redis.call('ZSCORE', KEYS[first + 1 + n], id) then status = n end
+  end
+  answer[2 * i - 1], answer[2 * i] = record, status
+end
+return answer`,
+  'at_once',
+);
+
+async function readRecords(redis: Redis, members: readonly RecordMember[]): Promise<(Delivery | null)[]> {
+  const names = members.flatMap(({ webhookId }) =>
+    recordKeys.inOrder({
+      deliveries: keys.deliveries(webhookId),
+      pending: keys.deliveriesBy(webhookId, 'pending'),
+      success: keys.deliveriesBy(webhookId, 'success'),
+      failed: keys.deliveriesBy(webhookId, 'failed'),
+    }),
+  );
+  const ids = members.map(({ id }) => id);
+  const read = (await recordsScript(redis, names, ids)) as (string | number)[];
+  return ids.map((_, n) => {
+    const status = deliveryStatuses[Number(read[2 * n + 1]) - 1];
+    return status === undefined ? null : unpackDelivery(String(read[2 * n]), status);
+  });
+}
+
 export function openDeliveries(redis: Redis) {
+  const readInGroup = makeGroup((members: readonly RecordMember[]) => readRecords(redis, members));
+
   /** Newest first. */
   async function entries(webhookId: string, statuses: readonly DeliveryStatus[]): Promise<Entry[]> {
     const found = await Promise.all(
@@ -112,14 +157,8 @@ export function openDeliveries(redis: Redis) {
     return wanted.flatMap(({ status }, index) => (records[index] ? [unpackDelivery(records[index], status)] : []));
   }
 
-  /** Its record says when the next try was planned. Its place says whether there is one: it may have been cut short since. */
-  async function get(webhookId: string, id: string): Promise<Delivery | null> {
-    const [json, ...scores] = await Promise.all([
-      redis.hget(keys.deliveries(webhookId), id),
-      ...deliveryStatuses.map((status) => redis.zscore(keys.deliveriesBy(webhookId, status), id)),
-    ]);
-    const status = deliveryStatuses[scores.findIndex((score) => score !== null)];
-    return status === undefined || !json ? null : unpackDelivery(json, status);
+  function get(webhookId: string, id: string): Promise<Delivery | null> {
+    return readInGroup({ webhookId, id, claim: null, bytes: id.length });
   }
 
   return {

@@ -1,5 +1,6 @@
 /** Reads of stored emails: whole to send them, without content to show them, and their facts, timelines and files. */
 import type { Redis } from 'ioredis';
+import { type Member, makeGroup } from '../concurrency/group.ts';
 import {
   type Content,
   type EmailFacts,
@@ -16,12 +17,13 @@ import type { Timeline } from '../domain/timeline.ts';
 import { factsAtPlaces } from './campaign-facts.ts';
 import { unpackContent, weightAhead } from './content.ts';
 import { findIds, type IndexQuery } from './email-index.ts';
-import { loadScript } from './email-scripts.ts';
+import { factsScript, loadScript } from './email-scripts.ts';
 import { keys } from './keys.ts';
 import { unpackFacts, unpackState, unpackStep } from './record.ts';
 
 export function openEmailReads(redis: Redis) {
   const readFile = (hash: string) => redis.getBuffer(keys.file(hash));
+  const readFacts = makeGroup((members: readonly FactsMember[]) => readFactsOf(redis, members));
 
   async function withContent(email: StoredEmail, read: Buffer | null): Promise<EmailInHand> {
     if (read === null) return { ...email, content: null };
@@ -79,7 +81,7 @@ export function openEmailReads(redis: Redis) {
 
     /** The facts of emails, by id; records that are gone or unreadable are left out. Emails at their place have the facts of their campaign. */
     async facts(ids: readonly string[]): Promise<ReadonlyMap<string, EmailFacts>> {
-      const found = await Promise.all(ids.map((id) => redis.hget(keys.email(id), 'facts')));
+      const found = await Promise.all(ids.map((id) => readFacts({ id, claim: null, bytes: id.length })));
       const placed = ids.filter((_, n) => found[n] === null);
       const known = new Map(await factsAtPlaces(redis, placed));
       for (const [n, id] of ids.entries()) {
@@ -143,6 +145,14 @@ export type EmailPage = { readonly emails: readonly StoredEmail[]; readonly hasM
 function hasStatusOf({ groups }: IndexQuery, { state }: StoredEmail): boolean {
   const statuses = groups.flat().filter(([kind]) => kind === 'status');
   return statuses.length === 0 || statuses.some(([, status]) => status === statusOf(state));
+}
+
+type FactsMember = Member & { readonly id: string };
+
+/** @returns the facts as they are stored; null where there is no record, or where its key holds something else */
+async function readFactsOf(redis: Redis, members: readonly FactsMember[]): Promise<(string | null)[]> {
+  const names = members.map(({ id }) => keys.email(id));
+  return (await factsScript(redis, names, [])) as (string | null)[];
 }
 
 function rethrow(_id: string, error: unknown): never {

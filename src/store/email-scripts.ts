@@ -40,6 +40,18 @@ return answer`,
   'bytes',
 );
 
+/** KEYS emails. Answers the facts of each; of a key that holds something else false, so that the others are read. */
+export const factsScript = script(
+  `
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local facts = redis.pcall('HGET', key, 'facts')
+  answer[i] = type(facts) == 'string' and facts
+end
+return answer`,
+  'at_once',
+);
+
 /**
  * Replaces URLs by fetched files, if the email is unchanged since it was loaded: an email that ended keeps its files.
  * KEYS email content fileUses, a key for each file; ARGV version content, then hash and bytes of each file.

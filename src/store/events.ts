@@ -1,11 +1,13 @@
 /** Finds events in the outbox: by place, by id, and in the order they were committed. */
 import type { Redis } from 'ioredis';
+import { type Member, makeGroup } from '../concurrency/group.ts';
 import type { OutboxEvent } from '../domain/event.ts';
 import { placeIn, timeOfId } from '../domain/id.ts';
 import { openCampaigns } from './campaigns.ts';
 import { openEmails } from './emails.ts';
 import { keys } from './keys.ts';
-import { type OutboxEntry, toEntry } from './outbox.ts';
+import { type OutboxEntry, type StreamRow, toEntry } from './outbox.ts';
+import { script } from './redis.ts';
 
 export type Events = ReturnType<typeof openEvents>;
 
@@ -20,6 +22,7 @@ const maxLookedAt = 50_000;
 
 export function openEvents(redis: Redis) {
   const [emails, campaigns] = [openEmails(redis), openCampaigns(redis)];
+  const readInGroup = makeGroup((members: readonly PlaceMember[]) => readPlaces(redis, members));
 
   async function* walk(from: string, to: string): AsyncGenerator<OutboxEntry> {
     for (let start = from; ; ) {
@@ -48,10 +51,7 @@ export function openEvents(redis: Redis) {
 
   return {
     /** The event at a place; null once it has been trimmed, or when it cannot be read. */
-    async at(place: string): Promise<OutboxEvent | null> {
-      const rows = await redis.xrange(keys.outbox, place, place);
-      return rows.map(toEntry)[0]?.event ?? null;
-    },
+    at: (place: string): Promise<OutboxEvent | null> => readInGroup({ place, claim: null, bytes: place.length }),
 
     /** The place of an event; null when it does not exist, or no longer. */
     async find(eventId: string): Promise<string | null> {
@@ -71,6 +71,23 @@ export function openEvents(redis: Redis) {
     /** Events of a time, oldest first, some at a time. Milliseconds since the epoch, both inclusive. */
     between: (since: number, until: number): AsyncGenerator<OutboxEntry> => walk(placeAt(since), placeAt(until)),
   };
+}
+
+type PlaceMember = Member & { readonly place: string };
+
+/** KEYS outbox; ARGV places. Answers the row at each, or false. */
+const placesScript = script(
+  `
+local rows = {}
+for i, place in ipairs(ARGV) do rows[i] = redis.call('XRANGE', KEYS[1], place, place)[1] or false end
+return rows`,
+  'at_once',
+);
+
+async function readPlaces(redis: Redis, members: readonly PlaceMember[]): Promise<(OutboxEvent | null)[]> {
+  const places = members.map(({ place }) => place);
+  const rows = (await placesScript(redis, [keys.outbox], places)) as (StreamRow | null)[];
+  return rows.map((row) => row && toEntry(row).event);
 }
 
 /** A stream knows no time before 1970. */

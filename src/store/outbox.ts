@@ -18,7 +18,7 @@ const blockMs = 1_000;
 /** A consumer that was not seen for this long was probably killed. A live one may look the same: before Redis 7.2, empty reads do not count. */
 const usualForgetAfterMs = 3_600_000;
 
-type StreamRow = [place: string, fields: string[]];
+export type StreamRow = [place: string, fields: string[]];
 type StreamRows = StreamRow[];
 
 /**

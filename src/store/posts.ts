@@ -25,7 +25,7 @@ import {
   parcelArguments,
   renewScript,
 } from './post-scripts.ts';
-import { keptDeliveries, type Posted, settle } from './post-settle.ts';
+import { keptDeliveries, openSettle } from './post-settle.ts';
 import { type TakenPosts, type TakeTerms, take } from './post-take.ts';
 
 export type Posts = ReturnType<typeof openPosts>;
@@ -81,7 +81,7 @@ export function openPosts(redis: Redis) {
     take: (webhook: Pick<Webhook, 'id' | 'batch'>, terms: TakeTerms): Promise<TakenPosts> =>
       take(redis, webhook, terms),
 
-    settle: (id: string, posted: Posted, now: number): Promise<boolean> => settle(redis, id, posted, now),
+    settle: openSettle(redis),
 
     /**
      * Makes parcels due now, each with a new schedule: parcels that wait, parcels that ended, and parcels in hand whose try then fails.

@@ -124,6 +124,8 @@ it('where several are asked for, one that cannot be read is left out as one that
   const [bad, good] = ['em_0000000000000000000000damaged', 'em_0000000000000000000000whole00'];
   for (const id of [bad, good]) await create(id);
   await redis.hset(keys.email(bad), 'facts', '{"from":');
-  expect([...(await emails.facts([bad, good])).keys()]).toEqual([good]);
+  const foreign = 'em_0000000000000000000000foreign';
+  await redis.set(keys.email(foreign), 'no email');
+  expect([...(await emails.facts([bad, foreign, good])).keys()]).toEqual([good]);
   await expect(emails.read(bad)).rejects.toThrow(SyntaxError);
 });

@@ -91,6 +91,16 @@ it('all of a campaign are found by their ids, however long ago its draft was mad
   expect(found).toEqual(stands);
 });
 
+it('those of several places are read in one step, each in the order asked for; a place that is gone has none', async () => {
+  const id = await addCampaign(redis, { recipients: 1, status: 'draft', madeAt: now() - hour });
+  for (const asked of ['start', 'pause'] as const) await move(id, asked);
+  const [first = '', second = ''] = (await redis.xrange(keys.outbox, '-', '+')).map(([place]) => place);
+  await redis.config('RESETSTAT');
+  const read = await Promise.all([second, '1-1', first].map((place) => store.events.at(place)));
+  expect(read.map((event) => event?.type)).toEqual(['campaign.paused', undefined, 'campaign.started']);
+  expect(await redis.info('commandstats')).toMatch(/cmdstat_eval(sha)?:calls=1,/);
+});
+
 it('an event without its email, which is gone, has an id of its own each time', async () => {
   const emailId = makeId('em', now() - hour, randomBytes(10));
   for (const address of ['a@x.co', 'b@x.co']) {

@@ -3,7 +3,7 @@
 export type Counts = {
   /** Times everything is measured; a ratio compares two figures of one round, and the median of the rounds is reported. */
   readonly rounds: number;
-  /** Requests sent before a server is measured. */
+  /** Requests to a server, and messages of a sender, before it is measured. */
   readonly warmUp: number;
   /** Requests to each of the two limits of accept. */
   readonly acceptLimit: number;
@@ -30,7 +30,7 @@ export type Counts = {
   readonly watched: number;
   /** Emails that wait for a transport of one message a second. */
   readonly parked: number;
-  /** Events to one webhook endpoint, one by one, and as many bare POSTs; and in batches. */
+  /** Events to one webhook endpoint, one by one, and as many bare POSTs; and in batches. The second half of them is measured. */
   readonly hooks: number;
   readonly batchedHooks: number;
   /** Events that wait for an endpoint that is down. */
@@ -57,8 +57,8 @@ export const counts: Readonly<Record<Size, Counts>> = {
     bulk: 100_000,
     watched: 300,
     parked: 10_000,
-    hooks: 10_000,
-    batchedHooks: 50_000,
+    hooks: 20_000,
+    batchedHooks: 100_000,
     deadHooks: 100_000,
   },
   short: {
@@ -92,10 +92,10 @@ export const smtpConnections = 10;
 export const farMs = 20;
 /** The raw client loads a connection fully; a few saturate the sink. */
 export const rawConnections = 4;
-/** Part of a delivery that warms the sender up and is not counted; every sender starts in a fresh process. */
+/** Part that warms up and is not counted, where it is not `warmUp`; every part starts in a fresh process. */
 export const uncountedShare = 0.1;
 /** Longest wait for any one answer or condition: beyond it something is broken. */
-export const deadlineMs = 60_000;
+export const deadlineMs = 120_000;
 
 /** Emails of `--retention`, where nothing is said of them. */
 const usualRetention = 1_000_000;

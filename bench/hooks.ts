@@ -15,7 +15,7 @@ export type HooksAnswer = {
   readonly port: number;
   readonly events: number;
   readonly posts: number;
-  /** When the event came with which a tenth was there, and the last one, by the clock all processes share. */
+  /** When the event came with which half were there, and the last one, by the clock all processes share. */
   readonly warmAt: number;
   readonly lastAt: number;
 };
@@ -50,7 +50,7 @@ answerRequests<HooksRequest, HooksAnswer>(async (request) => {
   }
   if (request.kind === 'wait') await waitFor(request.count);
   const { port } = server.address() as AddressInfo;
-  const warmAt = arrivals.find((arrival) => arrival.events >= events / 10)?.at ?? Number.NaN;
+  const warmAt = arrivals.find((arrival) => arrival.events >= events / 2)?.at ?? Number.NaN;
   return { port, events, posts: arrivals.length, warmAt, lastAt: arrivals.at(-1)?.at ?? Number.NaN };
 });
 

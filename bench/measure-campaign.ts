@@ -40,7 +40,7 @@ export async function measureCampaign(bench: Bench): Promise<CampaignCost> {
   if (taken.count !== count || taken.distinct !== count)
     throw new Error(`the sink took ${taken.count} of ${count} letters of a campaign, ${taken.distinct} distinct`);
   return {
-    perSecond: arrivalsPerSecond(taken.arrivals),
+    perSecond: arrivalsPerSecond(taken.arrivals, 0),
     cpu: cpuBefore === null || cpuAfter === null ? null : ((cpuAfter - cpuBefore) * 1_000) / count,
     bytes: [before, during, await bytesOf(client, paused, count)],
   };

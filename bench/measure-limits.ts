@@ -40,8 +40,17 @@ export async function measureLimits(bench: Bench): Promise<Limits> {
     raw: await deliverLimit(bench, 'raw'),
     connection: await deliverLimit(bench, 'connection'),
     sendMail: await deliverLimit(bench, 'sendMail'),
-    farSendMail: await fromFar(bench, () => deliverLimit(bench, 'sendMail', bench.counts.far)),
+    farSendMail: await fromFar(bench, () => deliverLimit(bench, 'sendMail', farMessages(bench.counts))),
   };
+}
+
+/** How many messages a sender sends: the first do not count, as it is cold. */
+type Messages = { readonly warmUp: number; readonly counted: number };
+
+/** From far away the distance is the limit, and a sender is soon as fast as it gets. */
+export function farMessages({ far }: Counts): Messages {
+  const warmUp = Math.floor(far * uncountedShare);
+  return { warmUp, counted: far - warmUp };
 }
 
 /** With the sink as far away as servers of providers are. */
@@ -69,14 +78,15 @@ async function acceptLimit(bench: Bench, redisSocket: string | null): Promise<Ac
 async function deliverLimit(
   { sink, sinkPort, counts }: Bench,
   kind: DeliverLimitKind,
-  count = counts[kind],
+  { warmUp, counted }: Messages = { warmUp: counts.warmUp, counted: counts[kind] },
 ): Promise<number> {
+  const count = warmUp + counted;
   await using client = startPart<DeliverLimitRequest, null>('./limit-deliver.ts');
   await sink.ask({ kind: 'begin' });
   await client.ask({ kind, port: sinkPort, count });
   const taken = await sink.ask({ kind: 'wait', count });
   if (taken.count !== count) throw new Error(`${kind}: ${count} messages were sent, the sink took ${taken.count}`);
-  return arrivalsPerSecond(taken.arrivals);
+  return arrivalsPerSecond(taken.arrivals, warmUp);
 }
 
 /** @throws when anything was answered but 202 */
@@ -99,8 +109,7 @@ export function accepting({ accepted, startedAt, endedAt, p50Ms, p99Ms }: LoadAn
   };
 }
 
-/** The rate once the sender is warm. */
-export function arrivalsPerSecond(arrivals: readonly number[]): number {
-  const warm = Math.floor(arrivals.length * uncountedShare);
-  return ((arrivals.length - 1 - warm) * 1_000) / ((arrivals.at(-1) ?? 0) - (arrivals[warm] ?? 0));
+/** The rate once the sender is warm. @param warmUp messages that do not count */
+export function arrivalsPerSecond(arrivals: readonly number[], warmUp: number): number {
+  return ((arrivals.length - 1 - warmUp) * 1_000) / ((arrivals.at(-1) ?? 0) - (arrivals[warmUp] ?? 0));
 }

@@ -1,7 +1,15 @@
 /** Postrider: accept alone, deliver alone, both together, and what they cost. */
 import { type Commands, commands, type Family, families, untilForgotten, untilSettled, usedMemory } from './books.ts';
 import { cpuSeconds } from './cpu.ts';
-import { type Accepting, accepting, arrivalsPerSecond, type Bench, fromFar, post } from './measure-limits.ts';
+import {
+  type Accepting,
+  accepting,
+  arrivalsPerSecond,
+  type Bench,
+  farMessages,
+  fromFar,
+  post,
+} from './measure-limits.ts';
 import { type Api, apiKey, startApi, startWorker, type Worker } from './postrider.ts';
 
 /** A figure for each of our processes; null where the system does not tell. */
@@ -78,7 +86,7 @@ async function measureNear(bench: Bench): Promise<Omit<Ours, 'farDeliver'>> {
 
   await bench.sink.ask({ kind: 'begin' });
   await using worker = await startWorker(redis, sinkPort);
-  const deliver = arrivalsPerSecond(await takeAll(bench, stored));
+  const deliver = arrivalsPerSecond(await takeAll(bench, stored), counts.warmUp);
   const finished = await memory(stored);
 
   const endToEnd = await measureEndToEnd(bench, api, worker);
@@ -95,7 +103,7 @@ async function measureFar(bench: Bench): Promise<number> {
   await bench.sink.ask({ kind: 'begin' });
   return fromFar(bench, async () => {
     await using _worker = await startWorker(redis, sinkPort);
-    return arrivalsPerSecond(await takeAll(bench, counts.far));
+    return arrivalsPerSecond(await takeAll(bench, counts.far), farMessages(counts).warmUp);
   });
 }
 

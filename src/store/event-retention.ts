@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { deliveryStatuses } from '../domain/delivery.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { outboxGroup } from './outbox.ts';
 import { script } from './redis.ts';
 
@@ -21,12 +22,22 @@ local function trimBefore(first)
 end
 `;
 
+const trimArguments = named(
+  'groupName',
+  // The oldest place to keep.
+  'keepFrom',
+  // Most entries to keep, and most to trim now.
+  'mostKept',
+  'mostTrimmed',
+);
+
 /**
  * Trims the outbox up to a place or a length, but never entries that notify has not handled: not read yet, or read and not acknowledged.
- * KEYS outbox trimmed; ARGV group, oldest place to keep, most entries, most to trim now. Answers how many were trimmed; as many as allowed means
- * that there are more.
+ * KEYS outbox trimmed, ARGV trimArguments. Answers how many were trimmed; as many as allowed means that there are more.
  */
 const trimScript = script(`${trimBefore}
+local outbox = KEYS[1]
+${trimArguments.read('ARGV')}
 local function after(a, b)
   local ams, aseq = string.match(a, '(%d+)-(%d+)')
   local bms, bseq = string.match(b, '(%d+)-(%d+)')
@@ -34,25 +45,25 @@ local function after(a, b)
   return tonumber(aseq) > tonumber(bseq)
 end
 local read
-for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', outbox)) do
   local fields = {}
   for i = 1, #group, 2 do fields[group[i]] = group[i + 1] end
-  if fields.name == ARGV[1] then read = fields['last-delivered-id'] end
+  if fields.name == groupName then read = fields['last-delivered-id'] end
 end
 if not read or read == '0-0' then return 0 end
-local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)[1]
+local pending = redis.call('XPENDING', outbox, groupName, '-', '+', 1)[1]
 local bound = pending and pending[1] or read
-local excess = redis.call('XLEN', KEYS[1]) - tonumber(ARGV[3])
-local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+local excess = redis.call('XLEN', outbox) - tonumber(mostKept)
+local oldest = redis.call('XRANGE', outbox, '-', '+', 'COUNT', 1)[1]
 if not oldest then return 0 end
 if excess > 0 then
-  local edge = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', math.min(excess, tonumber(ARGV[4])) + 1)
+  local edge = redis.call('XRANGE', outbox, '-', '+', 'COUNT', math.min(excess, tonumber(mostTrimmed)) + 1)
   local first = edge[#edge][1]
   return trimBefore(after(first, bound) and bound or first)
 end
-if not after(ARGV[2], oldest[1]) then return 0 end
-local edge = redis.call('XRANGE', KEYS[1], '-', ARGV[2], 'COUNT', tonumber(ARGV[4]) + 1)
-local first = #edge > tonumber(ARGV[4]) and edge[#edge][1] or ARGV[2]
+if not after(keepFrom, oldest[1]) then return 0 end
+local edge = redis.call('XRANGE', outbox, '-', keepFrom, 'COUNT', tonumber(mostTrimmed) + 1)
+local first = #edge > tonumber(mostTrimmed) and edge[#edge][1] or keepFrom
 return trimBefore(after(first, bound) and bound or first)`);
 
 /**
@@ -60,10 +71,12 @@ return trimBefore(after(first, bound) and bound or first)`);
  * were removed. A full Redis would refuse a transaction, whatever is in it.
  */
 const forgetScript = script(`
-local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'LIMIT', 0, ARGV[2])
+local byTime, entries = KEYS[1], KEYS[2]
+local before, most = ARGV[1], ARGV[2]
+local old = redis.call('ZRANGEBYSCORE', byTime, '-inf', '(' .. before, 'LIMIT', 0, most)
 if #old == 0 then return 0 end
-redis.call('HDEL', KEYS[2], unpack(old))
-redis.call('ZREM', KEYS[1], unpack(old))
+redis.call('HDEL', entries, unpack(old))
+redis.call('ZREM', byTime, unpack(old))
 return #old`);
 
 /** Most entries that one script trims: it blocks Redis for some milliseconds. */
@@ -81,7 +94,13 @@ export function openEventRetention(redis: Redis) {
      * @returns whether there may be more
      */
     async trimEvents(before: number, most: number): Promise<boolean> {
-      const args = [outboxGroup, `${Math.max(0, Math.floor(before))}-0`, most, maxTrimmed];
+      const keepFrom = `${Math.max(0, Math.floor(before))}-0`;
+      const args = trimArguments.inOrder({
+        groupName: outboxGroup,
+        keepFrom,
+        mostKept: most,
+        mostTrimmed: maxTrimmed,
+      });
       return Number(await trimScript(redis, [keys.outbox, keys.outboxTrimmed], args)) >= maxTrimmed;
     },
 

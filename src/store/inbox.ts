@@ -1,6 +1,7 @@
 /** The dev inbox: captured mail, newest first, limited in number and bytes. The list is stored apart from the messages. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 export type CapturedEntry = {
@@ -31,34 +32,40 @@ const defaultBounds = {
   bytes: 128 * 1024 * 1024,
 };
 
-/** KEYS inbox entries raw bytes channel; ARGV id entry raw maxCount maxBytes. */
+const addKeys = named('inbox', 'entries', 'messages', 'bytesKey', 'channel');
+const addArguments = named('id', 'entry', 'raw', 'maxCount', 'maxBytes');
+
 const addScript = script(`
-redis.call('LPUSH', KEYS[1], ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
-local bytes = redis.call('INCRBY', KEYS[4], #ARGV[3])
-local count = redis.call('LLEN', KEYS[1])
-while count > 1 and (count > tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
-  local oldest = redis.call('RPOP', KEYS[1])
-  bytes = redis.call('DECRBY', KEYS[4], redis.call('HSTRLEN', KEYS[3], oldest))
-  redis.call('HDEL', KEYS[2], oldest)
-  redis.call('HDEL', KEYS[3], oldest)
+${addKeys.read('KEYS')}
+${addArguments.read('ARGV')}
+redis.call('LPUSH', inbox, id)
+redis.call('HSET', entries, id, entry)
+redis.call('HSET', messages, id, raw)
+local bytes = redis.call('INCRBY', bytesKey, #raw)
+local count = redis.call('LLEN', inbox)
+while count > 1 and (count > tonumber(maxCount) or bytes > tonumber(maxBytes)) do
+  local oldest = redis.call('RPOP', inbox)
+  bytes = redis.call('DECRBY', bytesKey, redis.call('HSTRLEN', messages, oldest))
+  redis.call('HDEL', entries, oldest)
+  redis.call('HDEL', messages, oldest)
   count = count - 1
 end
-redis.call('PUBLISH', KEYS[5], ARGV[1])`);
+redis.call('PUBLISH', channel, id)`);
 
 /** KEYS channel, then the stored keys. A script, because a full Redis would refuse a transaction. */
 const clearScript = script(`
 redis.call('DEL', unpack(KEYS, 2))
 redis.call('PUBLISH', KEYS[1], '')`);
 
-const stored = [keys.inbox, keys.inboxEntries, keys.inboxRaw, keys.inboxBytes];
+const stored = { inbox: keys.inbox, entries: keys.inboxEntries, messages: keys.inboxRaw, bytesKey: keys.inboxBytes };
 
 export function openInbox(redis: Redis, bounds = defaultBounds) {
   return {
     async add({ raw, ...entry }: CapturedMail): Promise<void> {
-      const args = [entry.id, JSON.stringify(entry), raw, bounds.count, bounds.bytes];
-      await addScript(redis, [...stored, keys.inboxChannel], args);
+      const names = addKeys.inOrder({ ...stored, channel: keys.inboxChannel });
+      const { count: maxCount, bytes: maxBytes } = bounds;
+      const args = addArguments.inOrder({ id: entry.id, entry: JSON.stringify(entry), raw, maxCount, maxBytes });
+      await addScript(redis, names, args);
     },
 
     /** Newest first, without the messages. */
@@ -80,7 +87,7 @@ export function openInbox(redis: Redis, bounds = defaultBounds) {
     },
 
     async clear(): Promise<void> {
-      await clearScript(redis, [keys.inboxChannel, ...stored], []);
+      await clearScript(redis, [keys.inboxChannel, ...Object.values(stored)], []);
     },
 
     /**

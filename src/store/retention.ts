@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { countPostings, maxPostings, postingBytes, postingsOf } from './email-index.ts';
 import { type End, headScript, isAsItEnded, renewEnd, unpackEnd } from './end.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { unpackFacts, unpackState } from './record.ts';
 import { script } from './redis.ts';
 
@@ -39,12 +40,15 @@ export function openRetention(redis: Redis) {
       const entries = await headOf(keys.ended, endedBefore);
       const [first] = entries;
       if (first === undefined) return null;
-      const names = [keys.ended, keys.emptied, keys.fileUses];
-      const args: (string | number | Buffer)[] = [first.bytes, entries.length];
+      const { ended, emptied, fileUses } = keys;
+      const names = dropContentsKeys.inOrder({ list: ended, emptied, fileUses });
+      const args: Argument[] = headArguments.inOrder({ head: first.bytes, headCount: entries.length });
       for (const { id, entry, version, values } of await stillEnded(entries, 'files')) {
         const hashes = values[0]?.match(fileHashes) ?? [];
-        names.push(keys.email(id), keys.content(id), ...hashes.map(keys.file));
-        args.push(version, entry.bytes, hashes.length, ...hashes);
+        const files = hashes.map(keys.file);
+        names.push(...contentKeys.inOrder({ email: keys.email(id), content: keys.content(id) }), ...files);
+        const own = contentArguments.inOrder({ version, entry: entry.bytes, fileCount: hashes.length });
+        args.push(...own, ...hashes);
       }
       return readRemoved(await dropContentsScript(redis, names, args));
     },
@@ -57,20 +61,23 @@ export function openRetention(redis: Redis) {
       const entries = await headOf(keys.emptied, endedBefore);
       const [first] = entries;
       if (first === undefined) return null;
-      const names = [keys.emptied, keys.emailIndex];
+      const names = dropRecordsKeys.inOrder({ list: keys.emptied, index: keys.emailIndex });
       const found = await stillEnded(entries, 'facts', 'state');
       const ended = found.map((one) => ({ ...one, ...readRecord(one.id, one.values) }));
       const within = countWithin(ended, maxPostings);
       const next = ended[within]?.entry;
-      const args: (string | number | Buffer)[] = [first.bytes, next ? entries.indexOf(next) : entries.length];
+      const headCount = next ? entries.indexOf(next) : entries.length;
+      const args: Argument[] = headArguments.inOrder({ head: first.bytes, headCount });
       for (const { id, entry, version, postings, campaign } of ended.slice(0, within)) {
-        names.push(keys.email(id), campaign);
-        args.push(version, entry.bytes, postings);
+        names.push(...recordKeys.inOrder({ email: keys.email(id), campaign }));
+        args.push(...recordArguments.inOrder({ version, entry: entry.bytes, postings }));
       }
       return readRemoved(await dropRecordsScript(redis, names, args));
     },
   };
 }
+
+type Argument = string | number | Buffer;
 
 type Entry = End & { readonly bytes: Buffer };
 type Ended = {
@@ -112,57 +119,77 @@ function readRemoved(answer: unknown): Removed {
   return answer === lost ? null : Number(answer);
 }
 
+const headArguments = named(
+  // The first entry that was read from the head of the list, and how many of those read are to go.
+  'head',
+  'headCount',
+);
+
 /**
- * Lua: removes the entries that were read from the head of a list, unless another worker was faster. A full Redis accepts the first write, and
- * after it the others as well: so this makes room.
+ * Lua: removes the entries that were read from the head of `list`, unless another worker was faster. A full Redis accepts the first write, and
+ * after it the others as well: so this makes room. ARGV begins with headArguments.
  */
 const takeHead = `
-if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return ${lost} end
-redis.call('LTRIM', KEYS[1], ARGV[2], -1)
+${headArguments.read('ARGV')}
+if redis.call('LINDEX', list, 0) ~= head then return ${lost} end
+redis.call('LTRIM', list, headCount, -1)
 local removed = 0
 `;
 
+const dropContentsKeys = named('list', 'emptied', 'fileUses');
+const contentKeys = named('email', 'content');
+const contentArguments = named('version', 'entry', 'fileCount');
+
 /**
- * KEYS ended emptied fileUses, then for each email: email content, a key for each file; ARGV first entry, number of entries, then for each
- * email: version entry, number of files and their hashes.
+ * KEYS dropContentsKeys, then for each email: contentKeys, and its files. ARGV headArguments, then for each email: contentArguments, and the
+ * hashes of its files.
  */
-const dropContentsScript = script(`${takeHead}
-local key, at = 4, 3
+const dropContentsScript = script(`
+${dropContentsKeys.read('KEYS')}
+${takeHead}
+local keyAt, at = ${dropContentsKeys.count + 1}, ${headArguments.count + 1}
 while at <= #ARGV do
-  local files = tonumber(ARGV[at + 2])
-  if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
-    removed = removed + redis.call('UNLINK', KEYS[key + 1])
-    redis.call('HDEL', KEYS[key], 'files')
-    for i = 1, files do
-      local hash = ARGV[at + 2 + i]
-      if redis.call('HINCRBY', KEYS[3], hash, -1) <= 0 then
-        redis.call('HDEL', KEYS[3], hash)
-        redis.call('UNLINK', KEYS[key + 1 + i])
+  ${contentKeys.read('KEYS', 'keyAt')}
+  ${contentArguments.read('ARGV', 'at')}
+  keyAt, at = keyAt + ${contentKeys.count}, at + ${contentArguments.count}
+  if redis.call('HGET', email, 'version') == version then
+    removed = removed + redis.call('UNLINK', content)
+    redis.call('HDEL', email, 'files')
+    for i = 0, fileCount - 1 do
+      local file, hash = KEYS[keyAt + i], ARGV[at + i]
+      if redis.call('HINCRBY', fileUses, hash, -1) <= 0 then
+        redis.call('HDEL', fileUses, hash)
+        redis.call('UNLINK', file)
       end
     end
-    redis.call('RPUSH', KEYS[2], ARGV[at + 1])
+    redis.call('RPUSH', emptied, entry)
   end
-  key, at = key + 2 + files, at + 3 + files
+  keyAt, at = keyAt + fileCount, at + fileCount
 end
 return removed`);
 
-/**
- * KEYS emptied index, then for each email: email campaign; ARGV first entry, number of entries, then for each email: version entry postings. Only
- * a campaign has a head.
- */
-const dropRecordsScript = script(`${renewEnd}${takeHead}
-local at = 3
-for key = 3, #KEYS, 2 do
-  if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
-    if redis.call('HEXISTS', KEYS[key + 1], 'head') == 1 then
-      renewEnd(KEYS[1], ARGV[at + 1])
+const dropRecordsKeys = named('list', 'index');
+const recordKeys = named('email', 'campaign');
+const recordArguments = named('version', 'entry', 'postings');
+
+/** KEYS dropRecordsKeys, then recordKeys of each email. ARGV headArguments, then recordArguments of each email. Only a campaign has a head. */
+const dropRecordsScript = script(`${renewEnd}
+${dropRecordsKeys.read('KEYS')}
+${takeHead}
+local at = ${headArguments.count + 1}
+for keyAt = ${dropRecordsKeys.count + 1}, #KEYS, ${recordKeys.count} do
+  ${recordKeys.read('KEYS', 'keyAt')}
+  ${recordArguments.read('ARGV', 'at')}
+  if redis.call('HGET', email, 'version') == version then
+    if redis.call('HEXISTS', campaign, 'head') == 1 then
+      renewEnd(list, entry)
     else
-      local postings, gone = ARGV[at + 2], {}
+      local gone = {}
       for i = 1, #postings, ${postingBytes} do gone[#gone + 1] = string.sub(postings, i, i + ${postingBytes - 1}) end
-      if #gone > 0 then redis.call('ZREM', KEYS[2], unpack(gone)) end
-      removed = removed + redis.call('UNLINK', KEYS[key])
+      if #gone > 0 then redis.call('ZREM', index, unpack(gone)) end
+      removed = removed + redis.call('UNLINK', email)
     end
   end
-  at = at + 3
+  at = at + ${recordArguments.count}
 end
 return removed`);

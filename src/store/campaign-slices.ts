@@ -1,23 +1,10 @@
-/** Works off the places of campaigns: takes them a slice at a time under a lease, claims each before its hand-over, settles them in groups. */
+/** The places of campaigns as a worker works them off: taken a slice at a time under a lease, each claimed before its hand-over, then settled. */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
-import {
-  type CampaignRow,
-  type CampaignStatus,
-  chunkSize,
-  type FinalMark,
-  type PlaceMark,
-  placeMarks,
-  readMark,
-  sliceSize,
-} from '../domain/campaign.ts';
-import type { PlaceOutcome } from '../domain/campaign-email.ts';
-import type { EmailEvent } from '../domain/event.ts';
-import type { Suppression } from '../domain/suppression.ts';
+import { type CampaignStatus, type PlaceMark, readMark } from '../domain/campaign.ts';
 import { readAside, type SetAside } from './campaign-aside.ts';
-import { unpackChunk } from './campaign-chunk.ts';
-import { packOutcomes } from './campaign-outcomes.ts';
-import { settleScript } from './campaign-settle-script.ts';
+import { openCampaignRows } from './campaign-rows.ts';
+import { makeSettle } from './campaign-settle.ts';
 import {
   claimScript,
   dueScript,
@@ -30,8 +17,6 @@ import {
   takeScript,
 } from './campaign-slice-scripts.ts';
 import { keys } from './keys.ts';
-import { packEvent } from './record.ts';
-import { packSuppression } from './suppressions.ts';
 
 export type CampaignSlices = ReturnType<typeof openCampaignSlices>;
 
@@ -75,36 +60,13 @@ type Due = { readonly ids: readonly string[]; readonly waitMs: number | null; re
 /** Milliseconds until the campaign should be looked at again; null when nothing is left that the worker takes. */
 export type Rest = { readonly waitMs: number | null } & Started;
 
-/** The outcome of a recipient that stays at its place. */
-export type PlaceSettled = {
-  readonly campaignId: string;
-  readonly from: 'queued' | 'handing';
-  readonly to: FinalMark;
-  readonly outcome: PlaceOutcome;
-  readonly events: readonly EmailEvent[];
-  readonly suppressions: readonly Suppression[];
-};
-
-/** Outcomes of places are collected for this long: a few at a time compress badly, and each command has its cost. */
-const usualGatherMs = 15;
 /** Campaigns that are looked at in one step. */
 const maxDue = 1_000;
 /** A slice whose lease ended is spared for half a lease: a live worker renews every third of a lease and reconnects within a second. */
 const leastGraceMs = 2_000;
-/** Chunks kept in memory: each has ten slices. */
-const maxChunks = 16;
 
-export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
+export function openCampaignSlices(redis: Redis, gatherMs?: number) {
   const claim = makeGroup((members: readonly ClaimMember[]) => claimMembers(redis, members));
-  const settle = makeGroup((members: readonly SettleMember[]) => settleMembers(redis, members), gatherMs);
-  /** The least recently used first. */
-  const chunks = new Map<string, Promise<ChunkRows>>();
-
-  async function settlePlace(settled: PlaceSettled, now: number): Promise<boolean> {
-    const bytes = settled.events.length * eventBytes;
-    const verdict = await settle({ claim: null, bytes, settled, now });
-    return verdict === 'again' ? settlePlace(settled, now) : verdict === 'done';
-  }
 
   return {
     /**
@@ -147,20 +109,7 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     },
 
     /** The recipients of a slice; undefined at places without one, or whose recipient cannot be read. */
-    async rows({ campaignId, slice }: Pick<Take, 'campaignId' | 'slice'>): Promise<ChunkRows> {
-      const first = slice * sliceSize;
-      const name = keys.campaignChunk(campaignId, Math.floor(first / chunkSize));
-      const chunk = chunks.get(name) ?? readChunk(redis, name);
-      chunks.delete(name);
-      chunks.set(name, chunk);
-      for (const oldest of chunks.keys()) if (chunks.size > maxChunks) chunks.delete(oldest);
-      // A failed read is not kept: the next call tries again.
-      const rows = await chunk.catch((error: unknown) => {
-        chunks.delete(name);
-        throw error;
-      });
-      return Array.from({ length: sliceSize }, (_, n) => rows[(first % chunkSize) + n]);
-    },
+    rows: openCampaignRows(redis),
 
     /** Renews the leases of slices in hand. */
     async renew(takes: readonly Pick<Take, 'id' | 'campaignId' | 'slice'>[], leaseMs: number): Promise<void> {
@@ -198,7 +147,7 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     },
 
     /** Writes the outcome of a place, its events and the counts, atomically. False when another worker settled it. */
-    settle: settlePlace,
+    settle: makeSettle(redis, gatherMs),
   };
 }
 
@@ -219,8 +168,6 @@ function readWait(answer = ''): number | null {
   return answer === '' ? null : Number(answer);
 }
 
-const eventBytes = 300;
-
 function keysOf(id: string) {
   return {
     campaign: keys.campaign(id),
@@ -233,19 +180,6 @@ function keysOf(id: string) {
   };
 }
 
-type ChunkRows = readonly (CampaignRow | undefined)[];
-
-/** Undefined where a recipient cannot be read. */
-async function readChunk(redis: Redis, name: string): Promise<ChunkRows> {
-  const packed = await redis.getBuffer(name);
-  if (packed === null) return [];
-  try {
-    return unpackChunk(packed).map((row) => (typeof row.address === 'string' ? row : undefined));
-  } catch {
-    return []; // it is damaged, or of a form that this version does not know
-  }
-}
-
 type ClaimMember = Member & { readonly take: Pick<Take, 'id' | 'campaignId'>; readonly place: number };
 
 async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Promise<boolean[]> {
@@ -253,41 +187,4 @@ async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Prom
   const names = ids.flatMap((id) => [keys.campaign(id), keys.campaignMarks(id), keys.campaignTakers(id)]);
   const args = members.flatMap(({ take, place }) => [ids.indexOf(take.campaignId), place, take.id]);
   return ((await claimScript(redis, names, args)) as number[]).map((answer) => answer === 1);
-}
-
-type SettleMember = Member & { readonly settled: PlaceSettled; readonly now: number };
-type Verdict = 'done' | 'lost' | 'again';
-
-async function settleMembers(redis: Redis, members: readonly SettleMember[]): Promise<Verdict[]> {
-  // The outcomes of each chunk are packed together.
-  const groups = Map.groupBy(members, ({ settled: { campaignId, outcome } }) =>
-    outcomesName(campaignId, outcome.place),
-  );
-  const names = [keys.outbox, keys.suppressions, keys.suppressionIds, keys.campaignsDue];
-  const args: (string | number | Buffer)[] = [members[0]?.now ?? 0];
-  for (const [name, group] of groups) {
-    const all = group.map(({ settled }) => settled);
-    const id = all[0]?.campaignId ?? '';
-    names.push(keys.campaign(id), keys.campaignMarks(id), name);
-    args.push(...groupArgs(all));
-  }
-  const answers = (await settleScript(redis, names, args)) as Verdict[];
-  const verdicts = new Map([...groups.values()].flat().map((member, index) => [member, answers[index] ?? 'lost']));
-  return members.map((member) => verdicts.get(member) ?? 'lost');
-}
-
-function outcomesName(campaignId: string, place: number): string {
-  return keys.campaignOutcomes(campaignId, Math.floor(place / chunkSize));
-}
-
-function groupArgs(group: readonly PlaceSettled[]): (string | number | Buffer)[] {
-  const events = group.flatMap((settled) => settled.events.map(packEvent));
-  const suppressions = group.flatMap((settled) => settled.suppressions);
-  return [
-    packOutcomes(group.map(({ outcome }) => outcome)),
-    ...[group.length, events.length, suppressions.length],
-    ...group.flatMap(({ outcome, from, to }) => [outcome.place, placeMarks[from], placeMarks[to]]),
-    ...events,
-    ...suppressions.flatMap(packSuppression),
-  ];
 }

@@ -3,13 +3,8 @@ import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { placeMarks, sliceSize } from '../../src/domain/campaign.ts';
 import type { PlaceOutcome } from '../../src/domain/campaign-email.ts';
-import {
-  type CampaignSlices,
-  openCampaignSlices,
-  type PlaceSettled,
-  type Rest,
-  type Take,
-} from '../../src/store/campaign-slices.ts';
+import type { PlaceSettled } from '../../src/store/campaign-settle.ts';
+import { type CampaignSlices, openCampaignSlices, type Rest, type Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, endLeases, eventsIn, leaveSlices, moveCampaign, standingOf } from '../support/campaigns.ts';
 import { useTestRedis } from '../support/use-redis.ts';

@@ -4,6 +4,7 @@ import { type CampaignMove, type CampaignStatus, campaignMoves } from '../domain
 import { idempotencyMs } from '../domain/idempotency.ts';
 import { countMoved } from './campaign-count.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 export type AskedMove = {
@@ -25,11 +26,25 @@ type Moved =
 /** Characters of the last eight moves, each as its id and its time with a space after both: a repeat may come after other moves. */
 const changeChars = 8 * (30 + 14);
 
+const moveKeys = named('campaign', 'due', 'outbox', 'bell');
+
+const moveArguments = named(
+  'change',
+  'now',
+  // The allowed old statuses, each followed by a space.
+  'from',
+  'to',
+  // The event without its noun; '' for none.
+  'event',
+  // Time of the next turn by the clock of Redis; '' for at once.
+  'nextTurn',
+  // Since when the ids of moves are known.
+  'knownSince',
+);
+
 /**
- * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, allowed old statuses (each followed by a space), new status, event
- * without its noun ('' for none), time of the next turn by the clock of Redis ('' for at once), since when an id is known. A canceled campaign
- * has turns while recipients are pending. A campaign that would run without pending recipients, because all were canceled one by one, is
- * completed.
+ * A canceled campaign has turns while recipients are pending. A campaign that would run without pending recipients, because all were canceled
+ * one by one, is completed.
  */
 const moveScript = script(`${countMoved}
 -- The newest come first. An earlier build kept no time after an id: such a move counts as made.
@@ -38,13 +53,14 @@ local function isMade(moves, change, since)
   local at = last and string.match(moves, '^%d*', last)
   return last ~= nil and (at == '' or tonumber(at) > since)
 end
-local campaign, change, now, to = KEYS[1], ARGV[1], ARGV[2], ARGV[4]
-local turn = tonumber(ARGV[6]) or redisNow()
+${moveKeys.read('KEYS')}
+${moveArguments.read('ARGV')}
+local turn = tonumber(nextTurn) or redisNow()
 local stored = redis.call('HMGET', campaign, 'status', 'change', 'n:recipients', 'n:pending', 'scheduledAt')
 local status, pending = stored[1], tonumber(stored[4] or 0)
 if not status then return {'gone', ''} end
-if isMade(stored[2] or '', change, tonumber(ARGV[7])) then return {'repeated', status} end
-if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
+if isMade(stored[2] or '', change, tonumber(knownSince)) then return {'repeated', status} end
+if not string.find(from, status .. ' ', 1, true) then return {'refused', status} end
 if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
 -- What stops it comes about in a full Redis as well, which takes what follows a write that needs no room.
 if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft', 'paceEnds') end
@@ -60,15 +76,15 @@ if to == 'paused' then redis.call('HSET', campaign, 'pausedAt', now) else redis.
 if to == 'canceled' then redis.call('HSET', campaign, 'endedAt', now) end
 local id = string.sub(campaign, -29)
 if to == 'paused' or (to == 'canceled' and pending == 0) then
-  redis.call('ZREM', KEYS[2], id)
+  redis.call('ZREM', due, id)
 else
-  redis.call('ZADD', KEYS[2], turn, id)
-  if turn <= redisNow() then redis.call('PUBLISH', KEYS[4], id) end
+  redis.call('ZADD', due, turn, id)
+  if turn <= redisNow() then redis.call('PUBLISH', bell, id) end
 end
-if ARGV[5] ~= '' then tellOfCampaign(campaign, KEYS[3], now, ARGV[5]) end
+if event ~= '' then tellOfCampaign(campaign, outbox, now, event) end
 if to == 'running' and pending == 0 then
   to = 'completed'
-  completeCampaign(campaign, KEYS[3], KEYS[2], now)
+  completeCampaign(campaign, outbox, due, now)
 end
 return {'moved', to}`);
 
@@ -76,9 +92,17 @@ return {'moved', to}`);
 export async function moveCampaign(redis: Redis, id: string, { move, changeId, now, at }: AskedMove): Promise<Moved> {
   const { from, to, event } = campaignMoves[move];
   const statuses = from.map((status) => `${status} `).join('');
-  const names = [keys.campaign(id), keys.campaignsDue, keys.outbox, keys.campaignsBell];
-  const name = event?.slice('campaign.'.length) ?? '';
-  const args = [changeId, now, statuses, to, name, at ?? '', now - idempotencyMs];
+  const { campaignsDue: due, outbox, campaignsBell: bell } = keys;
+  const names = moveKeys.inOrder({ campaign: keys.campaign(id), due, outbox, bell });
+  const args = moveArguments.inOrder({
+    change: changeId,
+    now,
+    from: statuses,
+    to,
+    event: event?.slice('campaign.'.length) ?? '',
+    nextTurn: at ?? '',
+    knownSince: now - idempotencyMs,
+  });
   const [kind, status] = (await moveScript(redis, names, args)) as [Moved['kind'], CampaignStatus];
   return kind === 'gone' ? { kind } : { kind, status };
 }

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { CampaignHead, CampaignRow } from '../domain/campaign.ts';
-import { recipientFields, recordFor, type UploadBatch } from '../domain/campaign-recipient.ts';
+import { recipientFields, recordFor, type UploadBatch, type UploadProgress } from '../domain/campaign-recipient.ts';
 import { maxPlaces } from '../domain/id.ts';
 import { openMissingVariables } from '../domain/missing-variables.ts';
 import type { Enlisted } from '../pipeline/add-recipients.ts';
@@ -99,18 +99,17 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
       // After the head: a change in between is found as one.
       const content = await campaigns.content(id);
       if (content === null) throw campaignMissing(id);
-      const type = recordTypeOf(request);
       const missing = openMissingVariables(templating.compile(content));
+      const route = `POST /campaigns/${id}/recipients`;
+      const claim = readClaim(request.headers['idempotency-key'], { keyId: request.apiKey.id, route, body: null });
+      const upload = claim && { scope: claim.scope, owner: request.id };
+      const type = recordTypeOf(request);
       const schema = recordFor(content.variables, type === 'text/csv').transform((row) => {
         missing.see(row);
         return row;
       });
-      const body = (request.body ?? Readable.from([])) as Readable;
-      const route = `POST /campaigns/${id}/recipients`;
-      const claim = readClaim(request.headers['idempotency-key'], { keyId: request.apiKey.id, route, body: null });
-      const upload = claim && { scope: claim.scope, owner: request.id };
       const batches = readBatches(
-        body,
+        (request.body ?? Readable.from([])) as Readable,
         type,
         { schema, columns: recipientFields },
         { size: batchSize, isHashed: upload !== null, isKeyValid: () => isKeyValid(request.apiKey.id) },
@@ -119,20 +118,24 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
       if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);
       if (enlisted.kind !== 'enlisted') throw refusalOf(id, enlisted);
       if (enlisted.isReplay) reply.header('idempotent-replayed', 'true');
-      const { received, added, duplicates, invalid, brokeOff, errors } = enlisted.progress;
-      return {
-        object: 'campaign_recipients' as const,
-        received,
-        added,
-        duplicates,
-        invalid,
-        // An upload that began under an earlier version does not say.
-        complete: brokeOff !== true,
-        errors: [...errors],
-        missing_variables: missing.names(),
-      };
+      return uploadedOf(enlisted.progress, missing.names());
     },
   });
+}
+
+function uploadedOf(progress: UploadProgress, missingVariables: string[]): z.input<typeof uploaded> {
+  const { received, added, duplicates, invalid, brokeOff, errors } = progress;
+  return {
+    object: 'campaign_recipients',
+    received,
+    added,
+    duplicates,
+    invalid,
+    // An upload that began under an earlier version does not say.
+    complete: brokeOff !== true,
+    errors: [...errors],
+    missing_variables: missingVariables,
+  };
 }
 
 function refusalOf(id: string, refused: Exclude<Enlisted, { readonly kind: 'enlisted' }>): ProblemError {

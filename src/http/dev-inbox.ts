@@ -8,9 +8,11 @@ import { frameHtml, framePolicy } from './dev-inbox/frame.ts';
 import { guard } from './dev-inbox/guard.ts';
 import { openMailbox } from './dev-inbox/mailbox.ts';
 import { ProblemError } from './problems.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
 import { streamHeaders } from './sse.ts';
 
+type Feed = ReturnType<typeof openFeed>;
+type Mailbox = ReturnType<typeof openMailbox>;
 type Deps = { inbox: Pick<Inbox, 'list' | 'get' | 'watch' | 'clear'> };
 
 /** Only our own script, style and frame; `trusted-types` bars every way from a string to markup in the page's script. */
@@ -53,76 +55,91 @@ export function devInboxRoutes(deps: Deps): Routes {
     app.addHook('onRequest', guard);
     app.addHook('preClose', async () => feed.close());
 
-    const page = readAsset('page.html');
-    app.get('/dev/inbox', { schema: { hide: true } }, (request, reply) => {
-      // The links of the page are relative to its address without a slash.
-      if (/^[^?]*\/(\?|$)/.test(request.url)) return reply.redirect('../inbox');
-      return reply
-        .type('text/html; charset=utf-8')
-        .headers({ 'content-security-policy': pagePolicy, 'x-frame-options': 'DENY' })
-        .send(page);
-    });
-    for (const { name, type } of assets) {
-      const text = readAsset(name);
-      app.get(`/dev/inbox/${name}`, { schema: { hide: true } }, (_request, reply) =>
-        reply.type(`${type}; charset=utf-8`).send(text),
-      );
-    }
-
-    app.get('/dev/inbox.json', { schema: { hide: true, querystring: filters } }, async ({ query }) => ({
-      object: 'list',
-      data: await mailbox.list(query),
-    }));
-    app.delete('/dev/inbox.json', { schema: { hide: true } }, async (_request, reply) => {
-      await deps.inbox.clear();
-      return reply.status(204).send();
-    });
-    app.get('/dev/inbox/events', { schema: { hide: true } }, async ({ method }, reply) => {
-      if (method === 'HEAD') return reply.headers(streamHeaders).send('');
-      reply.hijack();
-      await feed.join(reply.raw, reply.getHeaders() as Record<string, string>);
-    });
-    app.get('/dev/inbox/:id.json', { schema: { hide: true, params: oneMail } }, async ({ params }) => ({
-      object: 'mail',
-      ...(await mailbox.open(params.id)).view,
-    }));
-
-    app.get('/dev/inbox/:id/html', { schema: { hide: true, params: oneMail } }, async ({ params }, reply) => {
-      const { view, files } = await mailbox.open(params.id);
-      if (view.html === null) throw new ProblemError('not_found', `Mail ${params.id} has no HTML`);
-      return reply
-        .type('text/html; charset=utf-8')
-        .header('content-security-policy', framePolicy)
-        .send(frameHtml(view.html, files));
-    });
-    app.get('/dev/inbox/:id/raw', { schema: { hide: true, params: oneMail } }, async ({ params }, reply) =>
-      reply
-        .type('text/plain; charset=utf-8')
-        .headers({
-          'content-security-policy': filePolicy,
-          'content-disposition': contentDisposition('inline', `${params.id}.eml`),
-        })
-        .send(await mailbox.raw(params.id)),
-    );
-    app.get(
-      '/dev/inbox/:id/attachments/:index',
-      { schema: { hide: true, params: oneFile } },
-      async ({ params: { id, index } }, reply) => {
-        const file = (await mailbox.open(id)).files[index];
-        if (file === undefined) throw new ProblemError('not_found', `Mail ${id} has no attachment ${index}`);
-        // Never the type that the file claims: a script served from this origin would be allowed by the page's policy.
-        return reply
-          .type('application/octet-stream')
-          .headers({
-            'content-security-policy': filePolicy,
-            'content-disposition': contentDisposition('attachment', file.filename ?? `attachment-${index}`),
-          })
-          .send(file.content);
-      },
-    );
+    addPage(app);
+    addFeed(app, feed);
+    addMails(app, deps, mailbox);
+    addContents(app, mailbox);
   };
+}
+
+function addPage(app: App): void {
+  const page = readAsset('page.html');
+  app.get('/dev/inbox', { schema: { hide: true } }, (request, reply) => {
+    // The links of the page are relative to its address without a slash.
+    if (/^[^?]*\/(\?|$)/.test(request.url)) return reply.redirect('../inbox');
+    return reply
+      .type('text/html; charset=utf-8')
+      .headers({ 'content-security-policy': pagePolicy, 'x-frame-options': 'DENY' })
+      .send(page);
+  });
+  for (const { name, type } of assets) {
+    const text = readAsset(name);
+    app.get(`/dev/inbox/${name}`, { schema: { hide: true } }, (_request, reply) =>
+      reply.type(`${type}; charset=utf-8`).send(text),
+    );
+  }
 }
 
 function readAsset(name: string): string {
   return readFileSync(new URL(`./dev-inbox/${name}`, import.meta.url), 'utf8');
+}
+
+function addFeed(app: App, feed: Feed): void {
+  app.get('/dev/inbox/events', { schema: { hide: true } }, async ({ method }, reply) => {
+    if (method === 'HEAD') return reply.headers(streamHeaders).send('');
+    reply.hijack();
+    await feed.join(reply.raw, reply.getHeaders() as Record<string, string>);
+  });
+}
+
+function addMails(app: App, { inbox }: Pick<Deps, 'inbox'>, mailbox: Mailbox): void {
+  app.get('/dev/inbox.json', { schema: { hide: true, querystring: filters } }, async ({ query }) => ({
+    object: 'list',
+    data: await mailbox.list(query),
+  }));
+  app.delete('/dev/inbox.json', { schema: { hide: true } }, async (_request, reply) => {
+    await inbox.clear();
+    return reply.status(204).send();
+  });
+  app.get('/dev/inbox/:id.json', { schema: { hide: true, params: oneMail } }, async ({ params }) => ({
+    object: 'mail',
+    ...(await mailbox.open(params.id)).view,
+  }));
+}
+
+/** HTML, source and attachments: what a mail brings, none of it trusted. */
+function addContents(app: App, mailbox: Mailbox): void {
+  app.get('/dev/inbox/:id/html', { schema: { hide: true, params: oneMail } }, async ({ params }, reply) => {
+    const { view, files } = await mailbox.open(params.id);
+    if (view.html === null) throw new ProblemError('not_found', `Mail ${params.id} has no HTML`);
+    return reply
+      .type('text/html; charset=utf-8')
+      .header('content-security-policy', framePolicy)
+      .send(frameHtml(view.html, files));
+  });
+  app.get('/dev/inbox/:id/raw', { schema: { hide: true, params: oneMail } }, async ({ params }, reply) =>
+    reply
+      .type('text/plain; charset=utf-8')
+      .headers({
+        'content-security-policy': filePolicy,
+        'content-disposition': contentDisposition('inline', `${params.id}.eml`),
+      })
+      .send(await mailbox.raw(params.id)),
+  );
+  app.get(
+    '/dev/inbox/:id/attachments/:index',
+    { schema: { hide: true, params: oneFile } },
+    async ({ params: { id, index } }, reply) => {
+      const file = (await mailbox.open(id)).files[index];
+      if (file === undefined) throw new ProblemError('not_found', `Mail ${id} has no attachment ${index}`);
+      // Never the type that the file claims: a script served from this origin would be allowed by the page's policy.
+      return reply
+        .type('application/octet-stream')
+        .headers({
+          'content-security-policy': filePolicy,
+          'content-disposition': contentDisposition('attachment', file.filename ?? `attachment-${index}`),
+        })
+        .send(file.content);
+    },
+  );
 }

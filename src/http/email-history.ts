@@ -10,7 +10,7 @@ import { emailParams, findEmail } from './email-access.ts';
 import { type entryView, explanationView, historyView } from './email-history-schemas.ts';
 import { explanationExamples, historyExamples } from './openapi/email-history-examples.ts';
 import { problemAnswers } from './problems.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
 
 type Deps = {
   emails: {
@@ -25,54 +25,61 @@ type Deps = {
 
 export function historyRoutes(deps: Deps): Routes {
   return (app) => {
-    app.route({
-      method: 'GET',
-      url: '/emails/:id/events',
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listEmailEvents',
-        summary: 'List what happened to an email',
-        description:
-          'The timeline of the email, oldest first: when it was accepted; each attempt with the server, TLS, reply and milliseconds; and each change you requested. The acceptance and the last 100 of the other entries are kept. Every entry names the events it caused.',
-        tags: ['emails'],
-        params: emailParams,
-        response: { 200: historyView, ...problemAnswers(400, 404) },
-        'x-examples': { 200: historyExamples },
-      },
-      handler: async ({ params, apiKey }) => {
-        const email = await findEmail(deps.emails.read, params.id, apiKey);
-        const { steps, dropped, faults } = await deps.emails.timeline(params.id);
-        return {
-          object: 'list' as const,
-          has_more: false as const,
-          dropped_entries: dropped,
-          transport_faults: faults,
-          data: historyOf(email, steps).map(entryOf),
-        };
-      },
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/emails/:id/explain',
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'explainEmail',
-        summary: 'Explain why an email was not sent yet',
-        description: 'Explains in plain words where the email is, what it waits for, and when it continues.',
-        tags: ['emails'],
-        params: emailParams,
-        response: { 200: explanationView, ...problemAnswers(400, 404) },
-        'x-examples': { 200: explanationExamples },
-      },
-      handler: async ({ params, apiKey }) => {
-        const email = await findEmail(deps.emails.read, params.id, apiKey);
-        const { id, lane } = email.facts;
-        const where = await deps.locateEmail(email);
-        return explanationOf(id, explain(email, where, deps.policies[lane], deps.now()));
-      },
-    });
+    addEvents(app, deps);
+    addExplanation(app, deps);
   };
+}
+
+function addEvents(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/emails/:id/events',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'listEmailEvents',
+      summary: 'List what happened to an email',
+      description:
+        'The timeline of the email, oldest first: when it was accepted; each attempt with the server, TLS, reply and milliseconds; and each change you requested. The acceptance and the last 100 of the other entries are kept. Every entry names the events it caused.',
+      tags: ['emails'],
+      params: emailParams,
+      response: { 200: historyView, ...problemAnswers(400, 404) },
+      'x-examples': { 200: historyExamples },
+    },
+    handler: async ({ params, apiKey }) => {
+      const email = await findEmail(deps.emails.read, params.id, apiKey);
+      const { steps, dropped, faults } = await deps.emails.timeline(params.id);
+      return {
+        object: 'list' as const,
+        has_more: false as const,
+        dropped_entries: dropped,
+        transport_faults: faults,
+        data: historyOf(email, steps).map(entryOf),
+      };
+    },
+  });
+}
+
+function addExplanation(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/emails/:id/explain',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'explainEmail',
+      summary: 'Explain why an email was not sent yet',
+      description: 'Explains in plain words where the email is, what it waits for, and when it continues.',
+      tags: ['emails'],
+      params: emailParams,
+      response: { 200: explanationView, ...problemAnswers(400, 404) },
+      'x-examples': { 200: explanationExamples },
+    },
+    handler: async ({ params, apiKey }) => {
+      const email = await findEmail(deps.emails.read, params.id, apiKey);
+      const { id, lane } = email.facts;
+      const where = await deps.locateEmail(email);
+      return explanationOf(id, explain(email, where, deps.policies[lane], deps.now()));
+    },
+  });
 }
 
 function entryOf(entry: HistoryEntry): z.input<typeof entryView> {

@@ -6,7 +6,7 @@ import { isServing, type TransportReport } from '../domain/transport-report.ts';
 import type { Pressure } from '../pipeline/check-back-pressure.ts';
 import type { SeenRedis } from '../pipeline/check-redis.ts';
 import { readinessExamples } from './openapi/health-examples.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
 import type { Transports } from './transports.ts';
 
 type Deps = {
@@ -40,58 +40,65 @@ const readiness = z
 
 export function healthRoutes(deps: Deps): Routes {
   return (app) => {
-    app.route({
-      method: 'GET',
-      url: '/livez',
-      schema: {
-        operationId: 'getLiveness',
-        summary: 'Check that the process is alive',
-        description: 'Answers as long as the process runs. It checks nothing else.',
-        tags: ['health'],
-        security: [],
-        response: { 200: liveness },
-      },
-      handler: async () => ({ status: 'alive' as const }),
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/readyz',
-      schema: {
-        operationId: 'getReadiness',
-        summary: 'Check that the process can take work',
-        description: [
-          'Not ready (503) while Redis is away or the process is stopping. With `REQUIRE_DURABLE_REDIS`, also while Redis may forget what was answered 202. The check `durability` says what Redis guarantees now.',
-          'Other checks may fail while the process stays ready, because another process could do no better:',
-          '- `load`: too much mail of a lane waits, so new mail of that lane is refused; or Redis is nearly full, so all new mail is refused.',
-          '- `transports_file`: `TRANSPORTS_FILE` has become wrong. Its last valid content is still in use.',
-          '- `transport <name>`: the transport is paused, in trouble or hanging. Its mail waits or goes another way.',
-        ].join('\n'),
-        tags: ['health'],
-        security: [],
-        response: { 200: readiness, 503: readiness },
-        'x-examples': readinessExamples,
-      },
-      handler: async (_request, reply) => {
-        const needed = [
-          { name: 'redis', ok: await deps.ping() },
-          { name: 'accepting', ok: !deps.isDraining() },
-        ];
-        const { standing } = deps.seenRedis;
-        const { passed } = deps.pressure;
-        const load = { name: 'load', ok: passed === null, ...(passed === null ? {} : { detail: passed.reason }) };
-        const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
-        const file = deps.isFileWrong() ? [wrongFile] : [];
-        // Redis may have gone away since the check: then there is nothing to say about transports.
-        const transports = isReady ? await deps.transports.reportTransports().catch(() => []) : [];
-        const outOfService = transports.filter((report) => !isServing(report)).map(transportCheck);
-        const status = isReady ? ('ready' as const) : ('not_ready' as const);
-        return reply
-          .status(isReady ? 200 : 503)
-          .send({ status, checks: [...needed, ...durabilityChecks(standing), load, ...file, ...outOfService] });
-      },
-    });
+    addLiveness(app);
+    addReadiness(app, deps);
   };
+}
+
+function addLiveness(app: App): void {
+  app.route({
+    method: 'GET',
+    url: '/livez',
+    schema: {
+      operationId: 'getLiveness',
+      summary: 'Check that the process is alive',
+      description: 'Answers as long as the process runs. It checks nothing else.',
+      tags: ['health'],
+      security: [],
+      response: { 200: liveness },
+    },
+    handler: async () => ({ status: 'alive' as const }),
+  });
+}
+
+function addReadiness(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/readyz',
+    schema: {
+      operationId: 'getReadiness',
+      summary: 'Check that the process can take work',
+      description: [
+        'Not ready (503) while Redis is away or the process is stopping. With `REQUIRE_DURABLE_REDIS`, also while Redis may forget what was answered 202. The check `durability` says what Redis guarantees now.',
+        'Other checks may fail while the process stays ready, because another process could do no better:',
+        '- `load`: too much mail of a lane waits, so new mail of that lane is refused; or Redis is nearly full, so all new mail is refused.',
+        '- `transports_file`: `TRANSPORTS_FILE` has become wrong. Its last valid content is still in use.',
+        '- `transport <name>`: the transport is paused, in trouble or hanging. Its mail waits or goes another way.',
+      ].join('\n'),
+      tags: ['health'],
+      security: [],
+      response: { 200: readiness, 503: readiness },
+      'x-examples': readinessExamples,
+    },
+    handler: async (_request, reply) => {
+      const needed = [
+        { name: 'redis', ok: await deps.ping() },
+        { name: 'accepting', ok: !deps.isDraining() },
+      ];
+      const { standing } = deps.seenRedis;
+      const { passed } = deps.pressure;
+      const load = { name: 'load', ok: passed === null, ...(passed === null ? {} : { detail: passed.reason }) };
+      const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
+      const file = deps.isFileWrong() ? [wrongFile] : [];
+      // Redis may have gone away since the check: then there is nothing to say about transports.
+      const transports = isReady ? await deps.transports.reportTransports().catch(() => []) : [];
+      const outOfService = transports.filter((report) => !isServing(report)).map(transportCheck);
+      const status = isReady ? ('ready' as const) : ('not_ready' as const);
+      return reply
+        .status(isReady ? 200 : 503)
+        .send({ status, checks: [...needed, ...durabilityChecks(standing), load, ...file, ...outOfService] });
+    },
+  });
 }
 
 const wrongFile = {

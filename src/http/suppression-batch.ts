@@ -5,7 +5,7 @@ import { makeSuppression, type Suppression, suppressionFields } from '../domain/
 import type { Suppressions } from '../store/suppressions.ts';
 import { listOf, objectField } from './answer-fields.ts';
 import { problemAnswers } from './problems.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
 import { type RemovalDeps, seekSuppressions, unsuppress } from './suppression-access.ts';
 import { suppressionExample } from './suppression-view.ts';
 
@@ -84,61 +84,70 @@ const tags = ['suppressions'];
 const config = { scope: 'manage', unrestricted: true } as const;
 
 export function suppressionBatchRoutes(deps: Deps): Routes {
-  const { suppressions, newId } = deps;
-
-  async function standing(address: string, scope: Suppression['scope']): Promise<Suppression | undefined> {
-    return (await suppressions.get(address)).find((one) => one.scope === scope);
-  }
-
-  async function remove(sought: string, keyId: string): Promise<z.input<typeof removed>['data'][number]> {
-    const found = await seekSuppressions(suppressions, sought);
-    const deleted = await unsuppress(deps, found, keyId);
-    return { object: 'suppression', id: found[0]?.id ?? null, deleted };
-  }
-
   return (app) => {
-    app.route({
-      method: 'POST',
-      url: '/suppressions/batch/add',
-      config,
-      schema: {
-        operationId: 'addSuppressions',
-        summary: 'Suppress several addresses',
-        description:
-          'Adds up to 1,000 addresses with the same scope and reason, each like a single one. Use the import for more.',
-        tags,
-        body: additions,
-        response: { 201: added, ...problemAnswers(400, 413, 415, 422) },
-      },
-      handler: async ({ body: { emails, ...given } }, reply) => {
-        const made = emails.map((address) => makeSuppression({ ...given, email: address }, newId('sp')));
-        await suppressions.add(made);
-        const data = made.map(async (own) => {
-          const { id, address } = (await standing(own.address, own.scope)) ?? own;
-          return { object: 'suppression' as const, id, email: address };
-        });
-        return reply.status(201).send({ object: 'list', data: await Promise.all(data) });
-      },
-    });
-
-    app.route({
-      method: 'POST',
-      url: '/suppressions/batch/remove',
-      config,
-      schema: {
-        operationId: 'removeSuppressions',
-        summary: 'Remove several addresses from the list',
-        description:
-          'Removes the suppressions; the addresses get mail again. Addresses and ids that are not on the list are skipped. The removal is logged with the API key.',
-        tags,
-        body: removals,
-        response: { 200: removed, ...problemAnswers(400, 413, 415, 422) },
-      },
-      handler: async ({ body: { emails, ids = emails ?? [] }, apiKey }) => {
-        const data = [];
-        for (const sought of ids) data.push(await remove(sought, apiKey.id));
-        return { object: 'list' as const, data };
-      },
-    });
+    addAddition(app, deps);
+    addRemoval(app, deps);
   };
+}
+
+function addAddition(app: App, { suppressions, newId }: Deps): void {
+  app.route({
+    method: 'POST',
+    url: '/suppressions/batch/add',
+    config,
+    schema: {
+      operationId: 'addSuppressions',
+      summary: 'Suppress several addresses',
+      description:
+        'Adds up to 1,000 addresses with the same scope and reason, each like a single one. Use the import for more.',
+      tags,
+      body: additions,
+      response: { 201: added, ...problemAnswers(400, 413, 415, 422) },
+    },
+    handler: async ({ body: { emails, ...given } }, reply) => {
+      const made = emails.map((address) => makeSuppression({ ...given, email: address }, newId('sp')));
+      await suppressions.add(made);
+      const data = made.map(async (own) => {
+        const { id, address } = (await standing(suppressions, own)) ?? own;
+        return { object: 'suppression' as const, id, email: address };
+      });
+      return reply.status(201).send({ object: 'list', data: await Promise.all(data) });
+    },
+  });
+}
+
+/** The suppression of this address and scope that is on the list. */
+async function standing(
+  suppressions: Pick<Suppressions, 'get'>,
+  { address, scope }: Suppression,
+): Promise<Suppression | undefined> {
+  return (await suppressions.get(address)).find((one) => one.scope === scope);
+}
+
+function addRemoval(app: App, deps: Deps): void {
+  app.route({
+    method: 'POST',
+    url: '/suppressions/batch/remove',
+    config,
+    schema: {
+      operationId: 'removeSuppressions',
+      summary: 'Remove several addresses from the list',
+      description:
+        'Removes the suppressions; the addresses get mail again. Addresses and ids that are not on the list are skipped. The removal is logged with the API key.',
+      tags,
+      body: removals,
+      response: { 200: removed, ...problemAnswers(400, 413, 415, 422) },
+    },
+    handler: async ({ body: { emails, ids = emails ?? [] }, apiKey }) => {
+      const data = [];
+      for (const sought of ids) data.push(await remove(deps, sought, apiKey.id));
+      return { object: 'list' as const, data };
+    },
+  });
+}
+
+async function remove(deps: Deps, sought: string, keyId: string): Promise<z.input<typeof removed>['data'][number]> {
+  const found = await seekSuppressions(deps.suppressions, sought);
+  const deleted = await unsuppress(deps, found, keyId);
+  return { object: 'suppression', id: found[0]?.id ?? null, deleted };
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Subscription } from '../domain/unsubscribe.ts';
 import { problemsAlone } from './problems.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
 import { askingPage, donePage, pageHeaders, unknownPage } from './unsubscribe-page.ts';
 
 type Deps = {
@@ -32,53 +32,60 @@ export function unsubscribeRoutes(deps: Deps): Routes {
       done(null, undefined);
     });
 
-    app.route({
-      method: 'GET',
-      url: '/u/:token',
-      schema: {
-        operationId: 'askToUnsubscribe',
-        summary: 'Show the unsubscribe page',
-        description: 'Shows an unsubscribe button to the recipient of a bulk email. Opening the page changes nothing.',
-        tags,
-        security: [],
-        params,
-        response: {
-          200: htmlOf('A page with a button.', askingPage('ada@example.com')),
-          404: unknown,
-          ...problemsAlone(400),
-        },
-      },
-      handler: async ({ params: { token } }, reply) => {
-        const subscription = deps.subscriptionOf(token);
-        reply.headers(pageHeaders).status(subscription === null ? 404 : 200);
-        return reply.send(subscription === null ? unknownPage() : askingPage(subscription.address));
-      },
-    });
-
-    app.route({
-      method: 'POST',
-      url: '/u/:token',
-      config: { ignoresBody: true },
-      schema: {
-        operationId: 'unsubscribe',
-        summary: 'Unsubscribe',
-        description:
-          'Unsubscribes the address: it is suppressed for bulk mail, and there is an event `email.unsubscribed`. Used by the button of the page and by mailbox providers (RFC 8058). The body is ignored.',
-        tags,
-        security: [],
-        params,
-        response: {
-          200: htmlOf('The address was unsubscribed.', donePage('ada@example.com')),
-          404: unknown,
-          ...troubles,
-        },
-      },
-      handler: async ({ params: { token } }, reply) => {
-        const subscription = deps.subscriptionOf(token);
-        if (subscription !== null) await deps.unsubscribe(subscription);
-        reply.headers(pageHeaders).status(subscription === null ? 404 : 200);
-        return reply.send(subscription === null ? unknownPage() : donePage(subscription.address));
-      },
-    });
+    addAsking(app, deps);
+    addUnsubscribing(app, deps);
   };
+}
+
+function addAsking(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/u/:token',
+    schema: {
+      operationId: 'askToUnsubscribe',
+      summary: 'Show the unsubscribe page',
+      description: 'Shows an unsubscribe button to the recipient of a bulk email. Opening the page changes nothing.',
+      tags,
+      security: [],
+      params,
+      response: {
+        200: htmlOf('A page with a button.', askingPage('ada@example.com')),
+        404: unknown,
+        ...problemsAlone(400),
+      },
+    },
+    handler: async ({ params: { token } }, reply) => {
+      const subscription = deps.subscriptionOf(token);
+      reply.headers(pageHeaders).status(subscription === null ? 404 : 200);
+      return reply.send(subscription === null ? unknownPage() : askingPage(subscription.address));
+    },
+  });
+}
+
+function addUnsubscribing(app: App, deps: Deps): void {
+  app.route({
+    method: 'POST',
+    url: '/u/:token',
+    config: { ignoresBody: true },
+    schema: {
+      operationId: 'unsubscribe',
+      summary: 'Unsubscribe',
+      description:
+        'Unsubscribes the address: it is suppressed for bulk mail, and there is an event `email.unsubscribed`. Used by the button of the page and by mailbox providers (RFC 8058). The body is ignored.',
+      tags,
+      security: [],
+      params,
+      response: {
+        200: htmlOf('The address was unsubscribed.', donePage('ada@example.com')),
+        404: unknown,
+        ...troubles,
+      },
+    },
+    handler: async ({ params: { token } }, reply) => {
+      const subscription = deps.subscriptionOf(token);
+      if (subscription !== null) await deps.unsubscribe(subscription);
+      reply.headers(pageHeaders).status(subscription === null ? 404 : 200);
+      return reply.send(subscription === null ? unknownPage() : donePage(subscription.address));
+    },
+  });
 }

@@ -158,14 +158,12 @@ export function openBudgets(redis: Redis) {
      * Releases all emails parked for a transport that cannot take them any more. They use another transport, so its permits are void, and what
      * these took of quotas is given back.
      */
-    async unpark(name: string, rates: readonly Rate[], now: number): Promise<number> {
+    async unpark(name: string, rates: readonly Rate[], now: number): Promise<void> {
       const permits = await redis.zrange(keys.permits(name), '0', '-1', 'WITHSCORES');
       await voidScript(redis, keysOf(name), [now, ...rateArgs(rates), ...permits]);
-      let released = 0;
       for (;;) {
-        const step = await release(name, [], { max: maxReleased }, now);
-        released += step.released;
-        if (step.left === 0 || step.nextAt !== now) return released;
+        const { left, nextAt } = await release(name, [], { max: maxReleased }, now);
+        if (left === 0 || nextAt !== now) return;
       }
     },
 

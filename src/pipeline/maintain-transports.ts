@@ -1,8 +1,8 @@
 /** maintain-transports: reads the fleet's view of each transport, gets this worker its connections, has it probed, and releases parked mail. */
 import type { Nudge } from '../concurrency/nudge.ts';
-import type { Lane } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
-import { freshState, hasStandIn, isFirstOnItsWay, isInService, ratesOf, standingOf } from '../domain/standing.ts';
+import { mostReleased } from '../domain/release.ts';
+import { freshState, hasStandIn, isInService, ratesOf, standingOf } from '../domain/standing.ts';
 import { routingPrint, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialMissed, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
@@ -149,8 +149,8 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
     if (isTrial) await releaseTrial(deps, name, rates, now);
     return lookEveryMs;
   }
-  const ofLanes = rates.length > 0 ? withRates(transport) : withoutRates(transport, allowed);
-  const { nextAt } = await deps.budgets.release(name, rates, together(ofLanes), now);
+  const most = mostReleased(transport.pool, rates.length > 0, allowed);
+  const { nextAt } = await deps.budgets.release(name, rates, most, now);
   if (nextAt !== null) return nextAt - now;
   const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
   return workers > connections ? shortLookMs : lookEveryMs;
@@ -215,30 +215,6 @@ async function noteRefusals(
 async function hangsForOthers({ allotments, now }: Deps, name: string): Promise<boolean> {
   const pool = (await allotments.pools([name], now())).get(name);
   return pool !== undefined && isHangingPool(pool);
-}
-
-type Most = Readonly<Record<Lane, number>>;
-
-/** The lanes share their room: both together get no more than the larger of the two numbers. */
-function together({ transactional, bulk }: Most): Most & { readonly max: number } {
-  return { max: Math.max(transactional, bulk), transactional, bulk };
-}
-
-/** Rates are the limit here. Mail for which no connection is free would only be parked again. */
-function withRates({ pool }: Transport): Most {
-  return isFirstOnItsWay(pool) ? { transactional: 0, bulk: 0 } : pool.room;
-}
-
-/**
- * Connections are the limit here: no more is released than they can take soon. While messages wait for a connection, transactional mail is
- * released up to one for each connection, and bulk only if no other bulk waits: transactional mail and campaigns leave bulk its share.
- */
-function withoutRates({ pool }: Transport, allowed: number): Most {
-  const { room, waiting, waitingBulk } = pool;
-  if (waiting === 0) return room;
-  const soon = Number.isFinite(room.bulk) ? room.bulk : allowed;
-  const bulk = waitingBulk > 0 || isFirstOnItsWay(pool) ? 0 : soon;
-  return { transactional: Math.min(allowed, room.transactional), bulk };
 }
 
 /** A transport that is new to this worker may end the trouble, for instance with another password: it is probed at once. */

@@ -1,6 +1,6 @@
 /** Composition of the api role: the HTTP server, and the stages that its routes run. */
 import packageJson from '../package.json' with { type: 'json' };
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import { bindEmails } from './app-emails.ts';
 import { openPressure } from './app-pressure.ts';
 import { cpuMs, entropy, monotonicNow, newId, now, ownNow } from './chance.ts';
@@ -31,16 +31,16 @@ import { isRedisTrouble } from './store/redis.ts';
 import { openTemplating } from './templating/templating.ts';
 
 /** Opens the server; it listens only after `listen`, which returns its URL. */
-export async function openApi(ground: Ground): Promise<{ listen(): Promise<string> }> {
-  const { config, report, meters, apiKey, plans, links, tokensOf, seenRedis, stopping, deadline, opened } = ground;
-  const { connect, openStore } = ground;
+export async function openApi(common: Common): Promise<{ listen(): Promise<string> }> {
+  const { config, report, meters, apiKey, plans, links, tokensOf, seenRedis, stopping, deadline, opened } = common;
+  const { connect, openStore } = common;
   const store = await openStore(await connect('fail_fast'));
   const onTrouble = report.trouble;
   const { emails, eventFeed, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const pressure = openPressure(ground, { store, deliverQueues });
+  const pressure = openPressure(common, { store, deliverQueues });
   const client = opened.use(openWebhookClient({ ...config.posting.client, now: monotonicNow }));
   const transportDeps = { plans, transportStates, allotments, budgets, now };
   const collecting = collectLevels.bind(null, {

@@ -1,5 +1,5 @@
 /** Composition of the stages that send campaigns, in each worker: slices are taken in turn and use the same transports as all other mail. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import type { Bound } from './app-dispatch.ts';
 import { cpuMs, monotonicNow, newId, now, rand } from './chance.ts';
 import { waitUntil } from './concurrency/deadline.ts';
@@ -38,10 +38,10 @@ type Sending = {
 const slicesAhead = 3;
 
 export async function openCampaigning(
-  ground: Ground,
+  common: Common,
   { store, suppress, dispatch, callOff, settle: settleLeft }: Sending,
 ): Promise<void> {
-  const { config, report, links, stopping, deadline, connect, opened, unsaved } = ground;
+  const { config, report, links, stopping, deadline, connect, opened, unsaved } = common;
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const onTrouble = report.trouble;

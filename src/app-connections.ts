@@ -1,5 +1,5 @@
 /** Composition of the connections to Redis, a local one where none is configured: each is closed with the app, and tells when a write is refused. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import type { Start } from './app-start.ts';
 import { newUuid, ownNow } from './chance.ts';
 import { makeNudge } from './concurrency/nudge.ts';
@@ -13,7 +13,7 @@ type Deps = {
   readonly opened: AsyncDisposableStack;
 };
 
-type Connections = Pick<Ground, 'connect' | 'writeRefused'> & {
+type Connections = Pick<Common, 'connect' | 'writeRefused'> & {
   /** Stops a local Redis that no other process uses, while this one is not closed. */
   abandon(): Promise<void>;
 };

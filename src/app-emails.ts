@@ -1,5 +1,5 @@
 /** Composition of the stages that find and change emails, in a record of their own or at their place in a campaign. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import { newId, now } from './chance.ts';
 import { commitChange } from './pipeline/commit-change.ts';
 import { findInCampaign } from './pipeline/find-in-campaign.ts';
@@ -11,7 +11,7 @@ import type { openTemplating } from './templating/templating.ts';
 
 /** Unlike the store's, which knows only emails with a record of their own, `emailsAnywhere` also finds those at their place in a campaign. */
 export function bindEmails(
-  { report }: Pick<Ground, 'report'>,
+  { report }: Pick<Common, 'report'>,
   store: Awaited<ReturnType<typeof openStore>>,
   templating: ReturnType<typeof openTemplating>,
 ) {

@@ -1,5 +1,5 @@
 /** Composition of the stage that fetches files given by URL, in each worker. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import type { Bound } from './app-dispatch.ts';
 import { newId, now } from './chance.ts';
 import { makeBackground } from './concurrency/background.ts';
@@ -22,7 +22,7 @@ const mostInHand = 64;
 
 /** @returns the stage of each lane */
 export function openFetching(
-  { config, report, stopping, deadline, cut, opened }: Ground,
+  { config, report, stopping, deadline, cut, opened }: Common,
   { store, settle }: Given,
 ): Readonly<Record<Lane, Bound<typeof fetchFile>>> {
   const { emails, due } = store;

@@ -1,5 +1,5 @@
 /** Composition of the transports of a worker, and of what it shares about them with the rest of the fleet. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import { monotonicNow, newId, now, rand } from './chance.ts';
 import { makeNudge, type Nudge } from './concurrency/nudge.ts';
 import { crowdingIn } from './domain/transport-plan.ts';
@@ -25,7 +25,7 @@ export type Fleet = {
 
 type Shared = {
   readonly store: Pick<
-    Awaited<ReturnType<Ground['openStore']>>,
+    Awaited<ReturnType<Common['openStore']>>,
     'inbox' | 'transportStates' | 'budgets' | 'allotments'
   >;
   /** Names this process among the workers. */
@@ -40,7 +40,7 @@ type Opened = {
 
 /** The transports are closed first, then this worker leaves the allotments. */
 export async function openFleet(
-  { config, report, meters, plans, tokensOf, opened }: Ground,
+  { config, report, meters, plans, tokensOf, opened }: Common,
   { store: { inbox, transportStates, budgets, allotments }, worker }: Shared,
 ): Promise<Opened> {
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };

@@ -1,6 +1,6 @@
 /** Composition of the health and metrics server of a worker without the API. */
 import packageJson from '../package.json' with { type: 'json' };
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import { newId, now } from './chance.ts';
 import { healthRoutes } from './http/health.ts';
 import { metricsRoutes } from './http/metrics.ts';
@@ -29,7 +29,7 @@ export async function openHealth({
   connect,
   openStore,
   opened,
-}: Ground): Promise<Health> {
+}: Common): Promise<Health> {
   const store = await openStore(await connect('fail_fast'));
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),

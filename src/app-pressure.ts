@@ -1,5 +1,5 @@
 /** Composition of the back-pressure of the api role: when new mail is refused, because too much waits or Redis is too full. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import { now } from './chance.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { lanesTaken } from './domain/back-pressure.ts';
@@ -7,13 +7,13 @@ import { checkBackPressure, type Pressure } from './pipeline/check-back-pressure
 import type { DeliverQueues } from './queue/deliver-queue.ts';
 
 type Gauged = {
-  readonly store: Pick<Awaited<ReturnType<Ground['openStore']>>, 'due' | 'memory'>;
+  readonly store: Pick<Awaited<ReturnType<Common['openStore']>>, 'due' | 'memory'>;
   readonly deliverQueues: DeliverQueues;
 };
 
 /** @returns which limits were passed at the last look */
 export function openPressure(
-  { config, report, meters, seenRedis, opened }: Ground,
+  { config, report, meters, seenRedis, opened }: Common,
   { store: { due, memory }, deliverQueues }: Gauged,
 ): Readonly<Pressure> {
   const pressure: Pressure = { passed: null };

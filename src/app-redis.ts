@@ -1,5 +1,5 @@
 /** Composition of the watch over Redis: its clock, what it guarantees while the process runs, and what a stop gives up while it is away. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import type { Start } from './app-start.ts';
 import { fleetClock, monotonicNow, ownNow } from './chance.ts';
 import { openLoop } from './concurrency/loop.ts';
@@ -21,7 +21,7 @@ const readClockEveryMs = 5_000;
 
 const lookAtStopEveryMs = 200;
 
-type Connection = Awaited<ReturnType<Ground['connect']>>;
+type Connection = Awaited<ReturnType<Common['connect']>>;
 
 type Watch = {
   /** Closes `all`; if Redis is away meanwhile, gives up what waits for it. */
@@ -31,8 +31,8 @@ type Watch = {
 };
 
 /** @throws when the present Redis is not fit for a start */
-export async function watchRedis(ground: Ground, redis: Connection, start: Pick<Start, 'awaits'>): Promise<Watch> {
-  const { config, report, seenRedis: seen, writeRefused, unsaved, stopping, cut } = ground;
+export async function watchRedis(common: Common, redis: Connection, start: Pick<Start, 'awaits'>): Promise<Watch> {
+  const { config, report, seenRedis: seen, writeRefused, unsaved, stopping, cut } = common;
   const server = openServer(redis);
   const facts = async () => {
     const found = await server.facts();
@@ -42,12 +42,12 @@ export async function watchRedis(ground: Ground, redis: Connection, start: Pick<
   const checkDeps = { server: { facts }, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
   const { unfitToStart } = await start.awaits(() => checkRedis(checkDeps));
   if (unfitToStart !== null) throw new Error(unfitToStart);
-  await openTime(ground, redis, server, start);
+  await openTime(common, redis, server, start);
   // A stop ends the connection as well: that is not reported.
   server.onReach((why) => stopping.aborted || report.reach(why));
   const isFit = () => seen.standing === null || (seen.standing.isWritable && seen.standing.unfitToStart === null);
   const everyMs = () => (isFit() ? inspectEveryMs : inspectUnfitEveryMs);
-  openLooks(ground, server, { name: 'check redis', everyMs, nudge: writeRefused }, async (again) => {
+  openLooks(common, server, { name: 'check redis', everyMs, nudge: writeRefused }, async (again) => {
     await checkRedis(checkDeps).catch((error: unknown) => {
       // Right after a failover Redis may not answer yet. Its guarantees must not stay unknown for a minute.
       again();
@@ -73,15 +73,15 @@ export async function watchRedis(ground: Ground, redis: Connection, start: Pick<
 
 /** Reads the clock before anything is taken or stored, then again and again, also after a reconnect: it may lead to another server. */
 async function openTime(
-  ground: Ground,
+  common: Common,
   redis: Connection,
   server: Server,
   start: Pick<Start, 'awaits'>,
 ): Promise<void> {
   const clock = openClock(redis, monotonicNow);
-  const timeDeps = { clock, fleetClock, ownNow, told: { ms: 0 }, report: ground.report.clock };
+  const timeDeps = { clock, fleetClock, ownNow, told: { ms: 0 }, report: common.report.clock };
   await start.awaits(() => keepTime(timeDeps));
-  openLooks(ground, server, { name: 'clock', everyMs: () => readClockEveryMs, nudge: makeNudge() }, async () => {
+  openLooks(common, server, { name: 'clock', everyMs: () => readClockEveryMs, nudge: makeNudge() }, async () => {
     // It is already reported that Redis is away, and the fleet's clock runs without it.
     await keepTime(timeDeps).catch((error: unknown) => {
       if (!isRedisTrouble(error)) throw error;
@@ -93,7 +93,7 @@ type Looks = { readonly name: string; everyMs(): number; readonly nudge: Nudge }
 
 /** Runs `look` every `everyMs`, when it is nudged, and after each reconnect. @param look may ask to be run again at once */
 function openLooks(
-  { report, opened }: Ground,
+  { report, opened }: Common,
   server: Server,
   { name, everyMs, nudge }: Looks,
   look: (again: () => void) => Promise<void>,

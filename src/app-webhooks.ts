@@ -1,5 +1,5 @@
 /** Composition of the stages that bring events from the outbox to the endpoints that want them, and of the sweep of old events. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import { monotonicNow, newId, now, ownNow, rand } from './chance.ts';
 import { waitUntil } from './concurrency/deadline.ts';
 import { openLoop } from './concurrency/loop.ts';
@@ -16,14 +16,14 @@ import { openOutbox } from './store/outbox.ts';
 const sweepEveryMs = 60_000;
 
 type Shared = {
-  readonly redis: Awaited<ReturnType<Ground['connect']>>;
-  readonly store: Awaited<ReturnType<Ground['openStore']>>;
+  readonly redis: Awaited<ReturnType<Common['connect']>>;
+  readonly store: Awaited<ReturnType<Common['openStore']>>;
   /** Names this process among the workers. */
   readonly worker: string;
 };
 
 export async function openNotifying(
-  { config, report, unsaved, stopping, deadline, connect, opened }: Ground,
+  { config, report, unsaved, stopping, deadline, connect, opened }: Common,
   { redis, store, worker }: Shared,
 ): Promise<void> {
   const { posting } = config;

@@ -1,5 +1,5 @@
 /** Composition of the worker role: each stage with what it uses, and the queues and loops that run the stages. */
-import type { Ground } from './app.ts';
+import type { Common } from './app.ts';
 import { openCampaigning } from './app-campaigns.ts';
 import { bindDispatch, bindIsConnected } from './app-dispatch.ts';
 import { openFetching } from './app-files.ts';
@@ -35,9 +35,9 @@ import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import { workerName } from './worker-name.ts';
 
-export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, links, unsaved, opened } = ground;
-  const { stopping, deadline, cut, connect, openStore } = ground;
+export async function openWorkers(common: Common): Promise<void> {
+  const { config, report, links, unsaved, opened } = common;
+  const { stopping, deadline, cut, connect, openStore } = common;
   const { policies } = config;
   const onTrouble = report.trouble;
   const redis = await connect('wait');
@@ -46,10 +46,10 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const worker = workerName(newId('rq'));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
-  const { fleet, nudge } = await openFleet(ground, { store, worker });
+  const { fleet, nudge } = await openFleet(common, { store, worker });
   const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settleDeps), { part: 'settle', isTrouble: isRedisTrouble, onTrouble });
-  const fetching = openFetching(ground, { store, settle: settling });
+  const fetching = openFetching(common, { store, settle: settling });
   const { run: inBackground, ended } = makeBackground();
   opened.defer(ended);
   const dispatching = bindDispatch(fleet, { policies, inBackground, wake: nudge.nudge, onTrouble, newId, now });
@@ -97,8 +97,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
-  await openCampaigning(ground, { store, ...sendDeps });
-  await openNotifying(ground, { redis, store, worker });
+  await openCampaigning(common, { store, ...sendDeps });
+  await openNotifying(common, { redis, store, worker });
   opened.use(openLoop('maintain transports', maintainTransports.bind(null, maintainDeps), { everyMs: 0, onTrouble }));
   opened.use(openLoop('sweep emails', (stop) => sweepEmails(sweepDeps, stop), { everyMs: 1_000, onTrouble }));
   opened.use(openLoop('enqueue due', (stop) => enqueueDue(enqueueDeps, stop), { everyMs: 0, onTrouble }));

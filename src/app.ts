@@ -34,8 +34,8 @@ export type App = AsyncDisposable & {
   abandon(): Promise<void>;
 };
 
-/** What every role is built on. */
-export type Ground = {
+/** What all roles have in common: opened once, before any of them. */
+export type Common = {
   readonly config: Config;
   readonly report: Reports;
   readonly meters: Meters;
@@ -86,7 +86,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const tokenTerms = { onTrouble: report.trouble, onStored: report.tokenStored, now: monotonicNow };
   const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(sharedRedis, secretKey, newIv), tokenTerms));
   const accessTokens = openAccessTokens(sharedRedis, secretKey, newIv);
-  const ground: Ground = {
+  const common: Common = {
     config,
     report,
     meters,
@@ -104,12 +104,12 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     openStore: (redis) => start.awaits(() => openStore(redis, secretKey, newIv)),
     opened,
   };
-  const watch = await watchRedis(ground, sharedRedis, start);
+  const watch = await watchRedis(common, sharedRedis, start);
   // A process loads only the code of its own roles: that saves half of the start time and tens of megabytes.
   const health =
-    hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(ground);
-  if (config.ROLES.includes('worker')) await (await import('./app-worker.ts')).openWorkers(ground);
-  const api = hasApi ? await (await import('./app-api.ts')).openApi(ground) : null;
+    hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(common);
+  if (config.ROLES.includes('worker')) await (await import('./app-worker.ts')).openWorkers(common);
+  const api = hasApi ? await (await import('./app-api.ts')).openApi(common) : null;
   await start[Symbol.asyncDispose]();
   const urls = { url: (await api?.listen()) ?? null, healthUrl: (await health?.listen(config.HEALTH_PORT)) ?? null };
   opened.defer(() => stopping.abort());

@@ -72,7 +72,7 @@ const mayRunChance = (path: string) =>
 const starters = ['src/main.ts', 'src/cli.ts', 'src/app.ts', 'src/telemetry/log.ts'];
 
 const maxLines = 300;
-/** The composition root: shared ground, and one file for each role. */
+/** The composition root: what all roles have in common, and one file for each role. */
 const compositions = [
   '',
   '-api',

@@ -49,7 +49,7 @@ type OnSent = (transport: string) => void;
 export async function sendSlice(deps: Deps, take: Take, onSent: OnSent): Promise<SliceReport> {
   const startedAt = deps.now();
   const campaign = await deps.prepareCampaign(take.campaignId).catch(async (error: unknown) => {
-    await deps.slices.release(take, 0, take.allowed);
+    await deps.slices.release(take, { againInMs: 0, unused: take.allowed });
     throw error;
   });
   // The campaign was deleted with its slices: there is nothing to release.
@@ -62,7 +62,12 @@ export async function sendSlice(deps: Deps, take: Take, onSent: OnSent): Promise
     throw error;
   } finally {
     const { isHeldUp, isCutShort, againInMs, allowed, settled, waitsFor } = slice;
-    await deps.slices.release(take, isHeldUp ? 0 : againInMs, allowed, settled.length, isCutShort ? [] : waitsFor);
+    await deps.slices.release(take, {
+      againInMs: isHeldUp ? 0 : againInMs,
+      unused: allowed,
+      settled: settled.length,
+      waitsFor: isCutShort ? [] : waitsFor,
+    });
   }
   const { settled, isHeldUp, waitsFor } = slice;
   const report = { take, settled, isHeldUp, waitsFor, ms: deps.now() - startedAt };

@@ -54,6 +54,18 @@ type Taking = {
   readonly resting?: readonly string[];
 };
 
+/** What the worker says of a slice that it releases. */
+type Releasing = {
+  /** How long until the slice should be looked at again; null when nothing is known to be left, or all that is left waits. */
+  readonly againInMs: number | null;
+  /** Messages that were allowed and not sent. */
+  readonly unused: number;
+  /** Number of recipients that were settled. */
+  readonly settled?: number;
+  /** The transports that all that is left waits for: the slice is set aside for them. */
+  readonly waitsFor?: Iterable<string>;
+};
+
 /** `at` is when this was read, by the clock of Redis, in milliseconds since the epoch. */
 type Due = { readonly ids: readonly string[]; readonly waitMs: number | null; readonly at: number };
 
@@ -118,21 +130,11 @@ export function openCampaignSlices(redis: Redis, gatherMs?: number) {
       await renewScript(redis, names, [leaseMs, ...takes.flatMap(({ slice, id }) => [slice, id])]);
     },
 
-    /**
-     * Releases a slice: for good when all its places are done; otherwise it is taken again.
-     * @param againInMs how long until the slice should be looked at again; null when nothing is known to be left, or all that is left waits
-     * @param unused messages that were allowed and not sent
-     * @param settled number of recipients that were settled
-     * @param waitsFor the transports that all that is left waits for: the slice is set aside for them
-     */
+    /** Releases a slice: for good when all its places are done; otherwise it is taken again. */
     async release(
-      take: Take,
-      againInMs: number | null,
-      unused: number,
-      settled = 0,
-      waitsFor: Iterable<string> = [],
+      { id, campaignId, slice, status }: Take,
+      { againInMs, unused, settled = 0, waitsFor = [] }: Releasing,
     ): Promise<void> {
-      const { id, campaignId, slice, status } = take;
       const againIn = againInMs ?? '';
       const own = releaseArguments.inOrder({ take: id, slice, statusTaken: status, againIn, unused, settled });
       await releaseScript(redis, releaseKeys.inOrder(keysOf(campaignId)), [...own, ...waitsFor]);

@@ -97,7 +97,7 @@ it('of campaigns that wait for a transport, the one whose turn is longest ago go
     if (take.campaignId === busy) return new Promise(() => {});
     const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Sending>>>();
     giveBack.set(take.campaignId, async () => {
-      await store.slices.release(take, null, 0, 0, ['a']);
+      await store.slices.release(take, { againInMs: null, unused: 0, waitsFor: ['a'] });
       resolve({ ...held, take, waitsFor: new Set(['a']) });
     });
     return promise;
@@ -125,7 +125,7 @@ it('of campaigns that wait for a transport, the one whose turn is longest ago go
 it('a campaign that has only what rests left is not asked about again before a rest ends', async () => {
   await addCampaign(redis, { recipients: sliceSize });
   const { taken, asked, hands, time, round } = startWorker(async (take) => {
-    await store.slices.release(take, null, take.allowed, 0, ['a']);
+    await store.slices.release(take, { againInMs: null, unused: take.allowed, waitsFor: ['a'] });
     return { ...held, take, waitsFor: new Set(['a']) };
   });
   await round();

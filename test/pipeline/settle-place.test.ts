@@ -125,7 +125,7 @@ it('a recipient held after all others of a canceled campaign have ended is taken
   const { counts } = await standingOf(redis, id);
   expect(counts).toMatchObject({ outcome_unknown: 0, canceled: 1 });
   expect(counts).toEqual(await tallyOf(redis, id));
-  await slices.release(taken as Take, null, 0);
+  await slices.release(taken as Take, { againInMs: null, unused: 0 });
   expect(await take()).toEqual({ waitMs: null });
   expect(await told()).toEqual(['email.outcome_unknown', 'email.canceled']);
 });

@@ -29,7 +29,8 @@ async function addAside(...waits: readonly (readonly string[])[]): Promise<strin
   const id = await addCampaign(redis, { recipients: waits.length * sliceSize });
   const taken = [];
   for (const _ of waits) taken.push(await take(id));
-  for (const one of taken) await slices.release(one, null, one.allowed, 0, waits[one.slice]);
+  for (const one of taken)
+    await slices.release(one, { againInMs: null, unused: one.allowed, waitsFor: waits[one.slice] ?? [] });
   return id;
 }
 
@@ -48,7 +49,8 @@ it('a slice that is taken and set aside again while one looks is told of all the
   let taken: Take | null = null;
   const change = async () => {
     if (taken === null) taken = await take(id);
-    else taken = await slices.release(taken, null, taken.allowed, 0, ['a']).then(() => null);
+    else
+      taken = await slices.release(taken, { againInMs: null, unused: taken.allowed, waitsFor: ['a'] }).then(() => null);
   };
   const changing = new Proxy(redis, {
     get(target, name) {
@@ -100,6 +102,6 @@ it('a slice that is released after its campaign was canceled is taken again, not
   const id = await addCampaign(redis, { recipients: 10 });
   const taken = await take(id);
   await moveCampaign(redis, id, 'canceled');
-  await slices.release(taken, null, 0, 0, ['a']);
+  await slices.release(taken, { againInMs: null, unused: 0, waitsFor: ['a'] });
   expect(await take(id)).toMatchObject({ slice: 0, status: 'canceled' });
 });

@@ -38,7 +38,7 @@ it('a campaign that had its turn before has it again at once', async () => {
 it('a slice that was given back is taken at once', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   const [given] = [await take(id), await take(id)];
-  await slices.release(given, 0, 0);
+  await slices.release(given, { againInMs: 0, unused: 0 });
   await redis.zadd(keys.campaignSlices(id), ahead(), given.slice);
   expect((await take(id)).slice).toBe(given.slice);
 });

@@ -145,7 +145,7 @@ it('a slice whose last place left after the campaign was canceled is taken once 
   const leaving = await placedAt(id, 0, 'handing');
   await openCampaignLeave(redis).leave(leaving, attempted(leaving, unknown), '', now);
   await redis.hset(keys.campaign(id), 'recall', 1);
-  await slices.release(taken, null, 0);
+  await slices.release(taken, { againInMs: null, unused: 0 });
   expect(await slices.take(id, { id: 'jb_2', leaseMs: 60_000, inHand: [] })).toMatchObject({
     slice: 0,
     marks: expect.arrayContaining(['left']),

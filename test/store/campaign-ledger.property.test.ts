@@ -173,7 +173,7 @@ async function openWorld() {
         const take = pick(held, command.at);
         if (take !== undefined && !claimed.some((place) => Math.floor(place / sliceSize) === take.slice)) {
           held = held.filter((one) => one !== take);
-          await slices.release(take, null, 0);
+          await slices.release(take, { againInMs: null, unused: 0 });
         }
         return;
       }
@@ -218,7 +218,7 @@ async function openWorld() {
       await Promise.all(rows);
       for (const place of foundHanding(taken))
         if (taken.status === 'canceled') await change(place, { kind: 'canceled' });
-      await slices.release(taken, null, 0);
+      await slices.release(taken, { againInMs: null, unused: 0 });
     }
     await check();
     const { marks, counts } = await standingOf(redis, id);

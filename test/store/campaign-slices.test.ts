@@ -42,7 +42,7 @@ async function sendAll(taken: Take): Promise<void> {
   const places = placesOf(taken);
   for (const answer of await Promise.all(places.map((place) => slices.claim(taken, place)))) expect(answer).toBe(true);
   await Promise.all(places.map((place) => slices.settle(settled(taken.campaignId, place), Date.now())));
-  await slices.release(taken, null, 0);
+  await slices.release(taken, { againInMs: null, unused: 0 });
 }
 
 async function eventsOf(id: string): Promise<string[]> {
@@ -84,8 +84,8 @@ it('a command that is sent again changes nothing and is answered as it was', asy
   expect([await slices.claim(taken, 3), await slices.claim(taken, 3)]).toEqual([true, true]);
   expect(await slices.settle(settled(id, 3), now)).toBe(true);
   expect(await slices.settle(settled(id, 3), now)).toBe(true);
-  await slices.release(taken, 0, 5);
-  await slices.release(taken, 0, 5);
+  await slices.release(taken, { againInMs: 0, unused: 5 });
+  await slices.release(taken, { againInMs: 0, unused: 5 });
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 59, sent: 1 });
   expect(await redis.llen(keys.campaignOutcomes(id, 0))).toBe(1);
   expect(Number(await redis.hget(keys.campaign(id), 'tokens'))).toBe(15);
@@ -106,7 +106,7 @@ it('a slice not renewed for a while after its lease ended is taken by another wo
   expect((await standingOf(redis, id)).marks[1]).toBe('queued');
   expect(await slices.claim(next, 1)).toBe(true);
   expect(await slices.settle(settled(id, 1, { from: 'queued', to: 'suppressed' }), Date.now())).toBe(false);
-  await slices.release(late, null, 0);
+  await slices.release(late, { againInMs: null, unused: 0 });
   expect(await slices.claim(next, 2)).toBe(true);
 });
 
@@ -175,7 +175,7 @@ it('a paused campaign gives no slice, lets no message leave, and continues where
   expect(await slices.claim(taken, 1)).toBe(false);
   expect(await look(id)).toEqual({ waitMs: null });
   await slices.settle(settled(id, 0), Date.now());
-  await slices.release(taken, 0, 0);
+  await slices.release(taken, { againInMs: 0, unused: 0 });
   await moveCampaign(redis, id, 'running');
   const again = await take(id);
   expect([again.slice, again.marks[0], again.marks[1]]).toEqual([0, 'sent', 'queued']);
@@ -218,7 +218,7 @@ it('no more may leave than the rate of the campaign allows, whichever worker ask
   const first = await take(id);
   expect(first.allowed).toBe(10);
   expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
-  await slices.release(first, 0, 4);
+  await slices.release(first, { againInMs: 0, unused: 4 });
   const second = await take(id);
   await redis.hset(keys.campaign(id), 'tokens', 0, 'tokensAt', Date.now() - 500);
   const third = await take(id);
@@ -240,8 +240,8 @@ it('once a campaign is canceled its slices are taken from the first on again, al
   await Promise.all(
     placesOf(other).map((place) => slices.settle(settled(id, place, { from: 'queued', to: 'canceled' }), 1)),
   );
-  await slices.release(other, null, 0);
-  await slices.release(inHand, null, 0);
+  await slices.release(other, { againInMs: null, unused: 0 });
+  await slices.release(inHand, { againInMs: null, unused: 0 });
   const again = await take(id);
   expect([again.slice, again.status]).toEqual([0, 'canceled']);
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 50, canceled: 50 });
@@ -255,14 +255,14 @@ it('once a campaign is canceled, a slice that was in hand then is taken again al
   expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
   await slices.settle(settled(id, 0), Date.now());
   await redis.setrange(keys.campaignMarks(id), 1, placeMarks.left);
-  await slices.release(inHand, null, 0);
+  await slices.release(inHand, { againInMs: null, unused: 0 });
   expect(await look(id)).toMatchObject({ slice: 0, status: 'canceled', marks: ['sent', 'left'] });
 });
 
 it('once a campaign is canceled no slice is passed over, also when one that was given back comes first', async () => {
   const id = await addCampaign(redis, { recipients: 150 });
   await sendAll(await take(id));
-  await slices.release(await take(id), 0, 0);
+  await slices.release(await take(id), { againInMs: 0, unused: 0 });
   await redis.setrange(keys.campaignMarks(id), 0, placeMarks.left);
   await moveCampaign(redis, id, 'canceled');
   expect([(await take(id)).slice, (await take(id)).slice, (await take(id)).slice]).toEqual([1, 0, 2]);

@@ -142,10 +142,10 @@ describe('campaigns', () => {
     const id = await addCampaign(redis, { recipients: 120 });
     const slices = openCampaignSlices(redis);
     await redis.hset(keys.campaign(id), 'startedAt', 1_000);
-    await slices.release(await takeFrom(id), 0, 50);
+    await slices.release(await takeFrom(id), { againInMs: 0, unused: 50 });
     expect(await standing()).toEqual({ waiting: 120, oldestAt: 1_000 });
     const before = Date.now();
-    await slices.release(await takeFrom(id), null, 0, 3);
+    await slices.release(await takeFrom(id), { againInMs: null, unused: 0, settled: 3 });
     expect((await standing()).oldestAt).toBeGreaterThanOrEqual(before);
   });
 
@@ -156,7 +156,7 @@ describe('campaigns', () => {
     expect((await standing()).waiting).toBe(120);
     await redis.setrange(keys.campaignMarks(id), 0, 's'.repeat(30) + 'l'.repeat(20));
     await redis.hincrby(keys.campaign(id), 'n:pending', -30);
-    await slices.release(taken, null, 0, 50);
+    await slices.release(taken, { againInMs: null, unused: 0, settled: 50 });
     expect((await standing()).waiting).toBe(70);
     await takeFrom(id);
     await leaveSlices(redis, id);

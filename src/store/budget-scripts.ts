@@ -31,17 +31,20 @@ local parkedIn, againIn = {parkedTransactional, parkedBulk}, {againTransactional
 /** Lua: the name of the transport, the last part but one of a key of its parked mail: it has no colon. */
 const nameOf = `string.match(parkedTransactional, '([^:]+):[^:]+$')`;
 
-/**
- * Parks; 1 when it was not parked before. The transport is noted with it, so that its mail is found also after the plan dropped it. ARGV for
- * each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the end of its time, which it bears meanwhile among what
- * comes again.
- */
+/** What the scripts that admit and park are given of each email. */
+export const emailArguments = named(
+  'id',
+  'lane', // 1 transactional, 2 bulk
+  'dueAt',
+  'mark', // at the end of its time, which it bears meanwhile among what comes again
+);
+
+/** Lua: parks; 1 when it was not parked before. The transport is noted with it, so that its mail is found also after the plan dropped it. */
 const park = `
-local function park(at)
-  local id, lane = ARGV[at], tonumber(ARGV[at + 1])
+local function park(id, lane, dueAt, mark)
   redis.call('SADD', parkedFor, ${nameOf})
-  redis.call('ZADD', againIn[lane], ARGV[at + 3], id)
-  return redis.call('ZADD', parkedIn[lane], ARGV[at + 2], id)
+  redis.call('ZADD', againIn[lane], mark, id)
+  return redis.call('ZADD', parkedIn[lane], dueAt, id)
 end
 `;
 
@@ -58,14 +61,15 @@ local function giveVoided(count, now, rates)
 end
 `;
 
-/** Parks without asking. ARGV now, number of rates, count and window of each, then the emails as above. A permit is void then. */
+/** Parks without asking. ARGV now, number of rates, count and window of each, then emailArguments of each email. A permit is void then. */
 export const parkScript = script(
   `${readKeys}${budget}${giveVoided}${park}
 local rates, first = ratesFrom(2)
 local voided = 0
-for i = first, #ARGV, 4 do
-  voided = voided + redis.call('ZREM', permitsKey, ARGV[i])
-  park(i)
+for i = first, #ARGV, ${emailArguments.count} do
+  ${emailArguments.read('ARGV', 'i')}
+  voided = voided + redis.call('ZREM', permitsKey, id)
+  park(id, tonumber(lane), dueAt, mark)
 end
 giveVoided(voided, tonumber(ARGV[1]), rates)`,
   'at_once',
@@ -105,8 +109,8 @@ ringBell(bell)
 return 1`);
 
 /**
- * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is kept
- * by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.
+ * Admits emails or parks them. ARGV now, number of rates, count and window of each, then emailArguments of each email; one with the mark '' is
+ * kept by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
   `${readKeys}${budget}${campaignTokens}${park}
@@ -135,15 +139,16 @@ local function unpark(id, lane)
   parked[lane] = parked[lane] - 1
 end
 local answer = {}
-for i = first, #ARGV, 4 do
-  local id, lane = ARGV[i], tonumber(ARGV[i + 1])
-  local isOfCampaign = ARGV[i + 3] == ''
-  local goes = usePermit(id) or (isOfCampaign and campaigns.use()) or (isFirst(id, lane, tonumber(ARGV[i + 2])) and budget.take())
+for i = first, #ARGV, ${emailArguments.count} do
+  ${emailArguments.read('ARGV', 'i')}
+  lane = tonumber(lane)
+  local isOfCampaign = mark == ''
+  local goes = usePermit(id) or (isOfCampaign and campaigns.use()) or (isFirst(id, lane, tonumber(dueAt)) and budget.take())
   if isOfCampaign and parked[1] + parked[2] > 0 then campaigns.ask() end
   if goes then
     unpark(id, lane)
-  elseif not isOfCampaign and ARGV[i + 3] ~= '${trialMark}' then
-    parked[lane] = parked[lane] + park(i)
+  elseif not isOfCampaign and mark ~= '${trialMark}' then
+    parked[lane] = parked[lane] + park(id, lane, dueAt, mark)
   end
   answer[#answer + 1] = goes and 1 or 0
 end

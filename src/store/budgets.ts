@@ -7,6 +7,7 @@ import type { RateLeft } from '../domain/transport-report.ts';
 import {
   admitScript,
   budgetKeys,
+  emailArguments,
   giveBackScript,
   leftScript,
   parkedFraction,
@@ -264,12 +265,10 @@ function rateArgs(rates: readonly Rate[]): number[] {
 }
 
 function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
-  return emails.flatMap(({ id, lane, dueAt, endsAt, isOfCampaign = false, isTrial = false }) => [
-    id,
-    lanes.indexOf(lane) + 1,
-    dueAt,
-    isOfCampaign ? '' : isTrial ? trialMark : Math.floor(endsAt) + parkedFraction,
-  ]);
+  return emails.flatMap(({ id, lane, dueAt, endsAt, isOfCampaign = false, isTrial = false }) => {
+    const mark = isOfCampaign ? '' : isTrial ? trialMark : Math.floor(endsAt) + parkedFraction;
+    return emailArguments.inOrder({ id, lane: lanes.indexOf(lane) + 1, dueAt, mark });
+  });
 }
 
 const secondMs = 1_000;

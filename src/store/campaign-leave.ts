@@ -7,7 +7,15 @@ import { nextDue } from '../domain/recipient.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
 import { packContent } from './content.ts';
 import { markAgain } from './due.ts';
-import { type ChangeCommitted, type Commit, commit, commitArgNames, commitArgs, commitKeys } from './email-commit.ts';
+import {
+  type ChangeCommitted,
+  type Commit,
+  commit,
+  commitArguments,
+  commitArgumentsOf,
+  commitKeys,
+  commitNames,
+} from './email-commit.ts';
 import { addPostings, postingsOf } from './email-index.ts';
 import { keys } from './keys.ts';
 import { named } from './named.ts';
@@ -62,8 +70,8 @@ export function openCampaignLeave(redis: Redis) {
         change,
         againAt: dueAt ?? '',
       });
-      const args = [...own, ...commitArgs(email, after, now)];
-      return (await leaveScript(redis, [...commitKeys, ...names], args)) as ChangeCommitted;
+      const args = [...own, ...commitArgumentsOf(email, after, now)];
+      return (await leaveScript(redis, [...commitNames, ...names], args)) as ChangeCommitted;
     },
   };
 }
@@ -84,10 +92,10 @@ const leaveArguments = named(
 
 /** KEYS `commitKeys`, `leaveKeys`; ARGV `leaveArguments`, then what `commit` takes. Answers `done`, `lost` or `campaign_canceled`. */
 const leaveScript = script(`${markAgain}${addPostings}${commit}
-${leaveKeys.read('KEYS', commitKeys.length + 1)}
+${leaveKeys.read('KEYS', commitKeys.count + 1)}
 ${leaveArguments.read('ARGV')}
 local at = ${leaveArguments.count + 1}
-${commitArgNames.read('ARGV', 'at', ['now', 'newCount'])}
+${commitArguments.read('ARGV', 'at', ['now', 'newCount'])}
 local standing = redis.call('GETRANGE', marks, place, place)
 if standing == mark then
   if isTooLate(campaign, newCount) then return 'campaign_canceled' end

@@ -38,9 +38,10 @@ export type Commit = {
 export type ChangeCommitted = 'done' | 'lost' | 'content_gone' | 'campaign_canceled';
 
 /** What a commit may write besides the email itself: the first keys of each script that commits, in which `commit` has them as locals. */
-const commitKeyNames = named('bell', 'outbox', 'index', 'suppressions', 'suppressionIds', 'ended', 'campaignsDue');
+export const commitKeys = named('bell', 'outbox', 'index', 'suppressions', 'suppressionIds', 'ended', 'campaignsDue');
 
-export const commitKeys = commitKeyNames.inOrder({
+/** The same for every email. */
+export const commitNames = commitKeys.inOrder({
   bell: keys.bell,
   outbox: keys.outbox,
   index: keys.emailIndex,
@@ -50,8 +51,8 @@ export const commitKeys = commitKeyNames.inOrder({
   campaignsDue: keys.campaignsDue,
 });
 
-/** What `commit` is given of an email, by name: `commitArgs` returns it. The events follow, then field, value and entry of each suppression. */
-export const commitArgNames = named(
+/** What `commit` is given of an email. The events follow, then field, value and entry of each suppression. */
+export const commitArguments = named(
   'version', // the one decided upon
   'state',
   'step', // of the timeline; '' only counts a transport fault
@@ -67,14 +68,15 @@ export const commitArgNames = named(
 
 type Arguments = readonly (string | number | Buffer)[];
 
-export function commitArgs(
+/** `commitArguments` of an email, and what follows them. */
+export function commitArgumentsOf(
   email: StoredEmail,
   { state, events, step, suppressions = [] }: Commit,
   now: number,
 ): Arguments {
   const [oldPosting, newPosting] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const [oldCount, newCount] = movedCount(email, state) ?? ['', ''];
-  const own = commitArgNames.inOrder({
+  const own = commitArguments.inOrder({
     version: email.version,
     state: packState(state, email.facts),
     step: step === null ? '' : packStep(step),
@@ -101,17 +103,17 @@ function movedCount({ facts, state: before }: StoredEmail, after: EmailState): r
  * Lua: writes an email's new state, its timeline step and its events. Refused when the version is no longer the one decided upon, or when
  * another attempt is handing the email over: that attempt settles it. Answers whether it is done, and where the arguments after its own begin.
  *
- * `at`       where its arguments begin, which `commitArgs` returns
+ * `at`       where its arguments begin, which `commitArgumentsOf` returns
  * `change`   id of a change that a caller asked for; '' for none
  * `attempt`  id of the attempt whose hand-over this settles; '' when nothing was handed over
  *
  * Steps are numbered without gaps, so that the oldest is known when there are too many.
  */
 export const commit = `${addSuppression}${countMoved}${noteEnd}
-${commitKeyNames.read('KEYS')}
+${commitKeys.read('KEYS')}
 local function commit(email, campaign, at, change, attempt)
-  ${commitArgNames.read('ARGV', 'at')}
-  local firstEvent = at + ${commitArgNames.count}
+  ${commitArguments.read('ARGV', 'at')}
+  local firstEvent = at + ${commitArguments.count}
   local firstSuppression = firstEvent + tonumber(eventCount)
   local behind = firstSuppression + 3 * tonumber(suppressionCount)
   local stored = redis.call('HMGET', email, 'version', 'state', 'handOver', 'faults', 'change')
@@ -155,7 +157,7 @@ const attemptArguments = named('id', 'attempt', 'againAt');
 const attemptsScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
-for i = ${commitKeys.length + 1}, #KEYS, ${attemptKeys.count} do
+for i = ${commitKeys.count + 1}, #KEYS, ${attemptKeys.count} do
   ${attemptKeys.read('KEYS', 'i')}
   ${attemptArguments.read('ARGV', 'at')}
   local isDone
@@ -182,10 +184,10 @@ const changeArguments = named(
  * KEYS `commitKeys`, `changeKeys`; ARGV `changeArguments`, then what `commit` takes. Answers a `ChangeCommitted`.
  */
 const changeScript = script(`${ringBell}${commit}
-${changeKeys.read('KEYS', commitKeys.length + 1)}
+${changeKeys.read('KEYS', commitKeys.count + 1)}
 ${changeArguments.read('ARGV')}
 local at = ${changeArguments.count + 1}
-${commitArgNames.read('ARGV', 'at', ['version', 'now', 'newCount'])}
+${commitArguments.read('ARGV', 'at', ['version', 'now', 'newCount'])}
 if redis.call('HGET', email, 'change') == change then return 'done' end
 if dueAt ~= '' and packed == '' and redis.call('EXISTS', content) == 0 then return 'content_gone' end
 if redis.call('HGET', email, 'version') == version and isTooLate(campaign, newCount) then return 'campaign_canceled' end
@@ -218,7 +220,8 @@ export function openCommit(redis: Redis) {
         campaign: campaignKey(email),
       });
       const own = attemptArguments.inOrder({ id, attempt, againAt: nextDue(after.state) ?? '' });
-      return commitInGroup({ claim: id, bytes: 0, names, now, args: [...own, ...commitArgs(email, after, now)] });
+      const args = [...own, ...commitArgumentsOf(email, after, now)];
+      return commitInGroup({ claim: id, bytes: 0, names, now, args });
     },
 
     /**
@@ -236,8 +239,8 @@ export function openCommit(redis: Redis) {
       });
       const packed = after.content === undefined ? '' : await packContent(after.content);
       const own = changeArguments.inOrder({ change, id, dueAt: nextDue(after.state) ?? '', packed });
-      const args = [...own, ...commitArgs(email, after, now)];
-      return (await changeScript(redis, [...commitKeys, ...names], args)) as ChangeCommitted;
+      const args = [...own, ...commitArgumentsOf(email, after, now)];
+      return (await changeScript(redis, [...commitNames, ...names], args)) as ChangeCommitted;
     },
   };
 }
@@ -245,7 +248,7 @@ export function openCommit(redis: Redis) {
 type AttemptMember = Member & { readonly names: readonly string[]; readonly now: number; readonly args: Arguments };
 
 async function commitMembers(redis: Redis, members: readonly AttemptMember[]): Promise<boolean[]> {
-  const names = [...commitKeys, ...members.flatMap((member) => member.names)];
+  const names = [...commitNames, ...members.flatMap((member) => member.names)];
   const args = [members[0]?.now ?? 0, ...members.flatMap((member) => member.args)];
   return areOnes(await attemptsScript(redis, names, args));
 }

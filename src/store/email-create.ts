@@ -61,7 +61,7 @@ export function openCreate(redis: Redis) {
     const [isStored, met, unindexed = 0] = (await createScript(redis, names, args)) as CreateAnswer;
     if (typeof met === 'string') return { kind: 'repeated', prior: readClaim(met) };
     await indexFirst(redis, unindexed).catch(() => {}); // they are stored all the same, and a worker indexes what is left
-    return { kind: isStored === 1 ? 'stored' : 'refused', met: met.map(readMet) };
+    return { kind: isStored === 1 ? 'stored' : 'refused', met: met.map(readPriorClaim) };
   }
 
   /**
@@ -80,7 +80,7 @@ const fixedKeys = named('bell', 'outbox', 'index', 'fileUses', 'batchClaim', 'un
 const emailKeys = named('emailKey', 'contentKey', 'claimKey', 'dueKey');
 
 /** What holds for all its emails. The bytes of each file follow, then the values of each email. */
-const termNames = named(
+const termArguments = named(
   'now',
   'claimMs',
   'strict', // '1': one clash, and nothing is stored
@@ -89,7 +89,7 @@ const termNames = named(
 );
 
 /** What is given of an email. The hashes of its files follow. An empty id alone, without keys, keeps the place of a refused email. */
-const emailNames = named(
+const emailArguments = named(
   'id',
   'dueAt',
   'facts',
@@ -115,21 +115,21 @@ const emailNames = named(
 const createScript = script(
   `${addPostings}${ringBell}
 ${fixedKeys.read('KEYS')}
-${termNames.read('ARGV')}
+${termArguments.read('ARGV')}
 if batchHash ~= '' then
   local prior = redis.call('GET', batchClaim)
   if prior then return {0, prior} end
 end
 local files = tonumber(fileCount)
 local emails, met, clash = {}, {}, false
-local at, key = ${termNames.count} + files + 1, ${fixedKeys.count} + files + 1
+local at, key = ${termArguments.count} + files + 1, ${fixedKeys.count} + files + 1
 local function read()
-  ${emailNames.read('ARGV', 'at', ['claimHash', 'hashCount'])}
+  ${emailArguments.read('ARGV', 'at', ['claimHash', 'hashCount'])}
   ${emailKeys.read('KEYS', 'key', ['claimKey'])}
   local prior = claimHash ~= '' and redis.call('GET', claimKey) or ''
   if prior ~= '' and string.sub(prior, 1, #claimHash + 1) ~= claimHash .. ' ' then clash = true end
   emails[#emails + 1], met[#met + 1] = {at, key}, prior
-  at, key = at + ${emailNames.count} + tonumber(hashCount), key + ${emailKeys.count}
+  at, key = at + ${emailArguments.count} + tonumber(hashCount), key + ${emailKeys.count}
 end
 while at <= #ARGV do
   if ARGV[at] == '' then
@@ -140,10 +140,10 @@ while at <= #ARGV do
 end
 if strict == '1' and clash then return {0, met} end
 local function fileKey(i) return KEYS[${fixedKeys.count} + i] end
-for i = 1, files do redis.call('SET', fileKey(i), ARGV[${termNames.count} + i], 'NX') end
+for i = 1, files do redis.call('SET', fileKey(i), ARGV[${termArguments.count} + i], 'NX') end
 local ids, clashes, isAnyDue, unindexedCount = {}, {}, false, 0
 local function store(i, at, key)
-  ${emailNames.read('ARGV', 'at')}
+  ${emailArguments.read('ARGV', 'at')}
   ${emailKeys.read('KEYS', 'key')}
   if met[i] ~= '' then
     local isKnown = string.sub(met[i], 1, #claimHash + 1) == claimHash .. ' '
@@ -161,7 +161,7 @@ local function store(i, at, key)
   addPostings(index, postings)
   if postingsLater ~= '' then unindexedCount = redis.call('RPUSH', unindexed, postingsLater) end
   local hashes = {}
-  for j = at + ${emailNames.count}, at + ${emailNames.count} + tonumber(hashCount) - 1 do
+  for j = at + ${emailArguments.count}, at + ${emailArguments.count} + tonumber(hashCount) - 1 do
     redis.call('HINCRBY', fileUses, ARGV[j], 1)
     hashes[#hashes + 1] = ARGV[j]
   end
@@ -229,7 +229,7 @@ async function createMembers(redis: Redis, members: readonly NewMember[]): Promi
   const terms = { batchClaim: null, isStrict: false, now };
   const args = [...termArgs(terms, 0), ...members.flatMap((member) => member.args)];
   const [, met] = (await createScript(redis, names, args)) as [number, string[]];
-  return met.map(readMet);
+  return met.map(readPriorClaim);
 }
 
 function fixedNames(batchClaim: IdempotencyClaim | null): string[] {
@@ -245,7 +245,7 @@ function fixedNames(batchClaim: IdempotencyClaim | null): string[] {
 
 function termArgs({ batchClaim, isStrict, now }: Terms, fileCount: number): (string | number)[] {
   const batchHash = batchClaim?.bodyHash ?? '';
-  return termNames.inOrder({ now, claimMs: idempotencyMs, strict: isStrict ? 1 : 0, batchHash, fileCount });
+  return termArguments.inOrder({ now, claimMs: idempotencyMs, strict: isStrict ? 1 : 0, batchHash, fileCount });
 }
 
 function namesOf({ email: { facts }, claim }: Submission): string[] {
@@ -265,7 +265,7 @@ async function creationArgs(
 ): Promise<CreationArgs> {
   const { facts, state, content, files, event } = email;
   const hashes = [...files.keys(), ...(letter === null ? [] : [letter])];
-  const own = emailNames.inOrder({
+  const own = emailArguments.inOrder({
     id: facts.id,
     dueAt: nextDue(state) ?? facts.createdAt,
     facts: packFacts(facts),
@@ -281,7 +281,7 @@ async function creationArgs(
 }
 
 /** @param claim as it is stored; '' for none */
-export function readMet(claim: string): PriorClaim | null {
+export function readPriorClaim(claim: string): PriorClaim | null {
   return claim === '' ? null : readClaim(claim);
 }
 

@@ -4,7 +4,7 @@ import { type Member, makeGroup } from '../concurrency/group.ts';
 import type { Content, Files, HandOver, StoredEmail } from '../domain/email.ts';
 import { letterOf, packContent } from './content.ts';
 import { areOnes, campaignKey, openCommit } from './email-commit.ts';
-import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
+import { type IdempotencyClaim, openCreate, type PriorClaim, readPriorClaim } from './email-create.ts';
 import { indexSome } from './email-index.ts';
 import { openEmailReads } from './email-reads.ts';
 import { claimScript, keepFilesScript } from './email-scripts.ts';
@@ -23,7 +23,7 @@ export function openEmails(redis: Redis) {
 
     /** The earlier result for an Idempotency-Key; null when the key is free. */
     async prior({ scope }: IdempotencyClaim): Promise<PriorClaim | null> {
-      return readMet((await redis.get(keys.idempotency(scope))) ?? '');
+      return readPriorClaim((await redis.get(keys.idempotency(scope))) ?? '');
     },
 
     /** Indexes some of the emails that are found by their status alone so far. @returns how many; 0 when there was none */

@@ -1,7 +1,7 @@
 /** GET /v1/events: all events in order, from any place on, page by page or live. */
 import { z } from 'zod';
 import { cursorForm, type Reader, typePatterns, typesOf } from '../domain/event-feed.ts';
-import { preferred } from './accept.ts';
+import { preferred } from './accept-header.ts';
 import { eventPage, gapEvent, viewOf } from './event-view.ts';
 import { openStreams, type StreamDeps, usualBounds } from './events/streams.ts';
 import { streamExample } from './openapi/event-examples.ts';

@@ -1,7 +1,7 @@
 /** Finds the first fault of a JSON text and says what and where it is. Used only for a text with a fault, so it is simple and slow. */
 import { isUtf8 } from 'node:buffer';
 import { endOfBytes } from './json-bytes.ts';
-import { cut, toPointer } from './pointer.ts';
+import { shortened, toPointer } from './pointer.ts';
 
 export type JsonLimits = {
   /** Arrays and objects inside one another. */
@@ -144,7 +144,7 @@ export function findJsonFault(text: string, limits: JsonLimits): Fault {
   }
 
   function pointer(): string {
-    return cut(toPointer(path));
+    return shortened(toPointer(path));
   }
 }
 
@@ -184,7 +184,7 @@ function malformedAt(bytes: Buffer): number {
 }
 
 function quoted(text: string): string {
-  return JSON.stringify(cut(text));
+  return JSON.stringify(shortened(text));
 }
 
 /** Line and column as an editor counts them: from 1, in UTF-16 units. */

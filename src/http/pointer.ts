@@ -4,11 +4,11 @@
 const maxRepeated = 80;
 
 /** The text, shortened to what an error may repeat. */
-export function cut(text: string): string {
+export function shortened(text: string): string {
   return text.length > maxRepeated ? `${text.slice(0, maxRepeated - 1)}…` : text;
 }
 
 /** A JSON pointer (RFC 6901) with each part shortened. */
 export function toPointer(path: readonly PropertyKey[]): string {
-  return path.map((part) => `/${cut(String(part)).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  return path.map((part) => `/${shortened(String(part)).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

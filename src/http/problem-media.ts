@@ -1,5 +1,5 @@
 /** The media types of an error, and which of them a caller gets. */
-import { named } from './accept.ts';
+import { namedTypes } from './accept-header.ts';
 
 /** The body is the same for both. */
 export const problemMedia = ['application/problem+json', 'application/json'] as const;
@@ -10,6 +10,6 @@ export const problemMedia = ['application/problem+json', 'application/json'] as 
  */
 export function problemTypeFor(accept: string | undefined): (typeof problemMedia)[number] {
   const [problem, json] = problemMedia;
-  const types = named(accept ?? json);
+  const types = namedTypes(accept ?? json);
   return types.has(json) && !types.has(problem) ? json : problem;
 }

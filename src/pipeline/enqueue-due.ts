@@ -1,5 +1,5 @@
 /** enqueue-due: moves due emails into the queue of their lane, several to a job. */
-import { cut } from '../domain/cut.ts';
+import { inChunks } from '../domain/in-chunks.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Bell } from '../store/bell.ts';
@@ -55,7 +55,7 @@ async function feedLane(deps: Deps, lane: Lane): Promise<Fed> {
   const take = deps.newId('jb');
   const taken = await deps.due.take(lane, take, deps.leaseMs, batchSize, deps.now());
   if (taken.ids.length > 0) {
-    const jobs = cut(taken.ids, deps.jobSize).map((emails) => ({ id: deps.newId('jb'), emails }));
+    const jobs = inChunks(taken.ids, deps.jobSize).map((emails) => ({ id: deps.newId('jb'), emails }));
     await queue.add(jobs, deps.now());
     await deps.due.done(lane, take);
   }

@@ -2,8 +2,8 @@
 import type { Redis } from 'ioredis';
 import { type CampaignHead, type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
 import { noProgress, type UploadProgress } from '../domain/campaign-recipient.ts';
-import { cut } from '../domain/cut.ts';
 import { maxPlaces } from '../domain/id.ts';
+import { inChunks } from '../domain/in-chunks.ts';
 import { type AddressMark, markOf } from './campaign-addresses.ts';
 import { packChunk, unpackChunk } from './campaign-chunk.ts';
 import { keys } from './keys.ts';
@@ -187,7 +187,7 @@ export function openRecipients(redis: Redis) {
           duplicates: progress.duplicates + duplicates,
         };
         const first = Math.floor(tail.places / chunkSize);
-        const chunks = cut([...tail.rows, ...fresh.map(({ row }) => row)], chunkSize);
+        const chunks = inChunks([...tail.rows, ...fresh.map(({ row }) => row)], chunkSize);
         const written = added === 0 ? [] : chunks;
         const own = addArguments.inOrder({
           batchId,

@@ -12,7 +12,7 @@ export function preferred<T extends string>(accept: string | undefined, have: re
 }
 
 /** The types that the Accept header names without wildcards. */
-export function named(accept: string): ReadonlySet<string> {
+export function namedTypes(accept: string): ReadonlySet<string> {
   const ranges = rangesIn(accept);
   return new Set(ranges.filter(({ type, q }) => q > 0 && !type.includes('*')).map(({ type }) => type));
 }

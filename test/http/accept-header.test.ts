@@ -1,6 +1,6 @@
 /** Which media type an Accept header asks for. */
 import { expect, it } from 'vitest';
-import { preferred } from '../../src/http/accept.ts';
+import { preferred } from '../../src/http/accept-header.ts';
 import { problemTypeFor } from '../../src/http/problem-media.ts';
 
 const [json, stream] = ['application/json', 'text/event-stream'] as const;

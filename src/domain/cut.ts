@@ -1,4 +1,0 @@
-/** Cuts a list into parts, in order: each has `size` items, the last one what is left. */
-export function cut<Item>(list: readonly Item[], size: number): Item[][] {
-  return Array.from({ length: Math.ceil(list.length / size) }, (_, n) => list.slice(n * size, (n + 1) * size));
-}

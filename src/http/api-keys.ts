@@ -77,7 +77,7 @@ function addCreation(app: App, deps: Deps): void {
       const keyOf = (id: string, now: number) => makeApiKey(body, { id, now, maker: apiKey });
       const excesses = refusalsOf(apiKey, keyOf('', 0));
       if (excesses.length > 0) throw tooMuch(excesses);
-      const { id, createdAt, secret } = await createOnce(deps, 'ak', request, reply, (made) =>
+      const { id, createdAt, secret } = await createOnce(deps, 'ak', { request, reply }, (made) =>
         deps.apiKeys.add(keyOf(made.id, made.createdAt), hashToken(makeToken(made.secret)), made.mark),
       );
       const view = viewOf({ ...keyOf(id, createdAt), lastUsedAt: null });

@@ -100,7 +100,7 @@ function addCreation(app: App, deps: Deps): void {
         if (refusal !== null) throw ProblemError.of(refusal.problem, refusal.faults);
         await campaigns.add(draft, mark);
       };
-      const made = await createOnce(creating, 'cm', request, reply, store, given);
+      const made = await createOnce(creating, 'cm', { request, reply, given }, store);
       return reply.status(201).send(await answerToMaker(deps, apiKey, made.id));
     },
   });

@@ -31,18 +31,23 @@ export type Made = Pick<Creation, 'id' | 'createdAt' | 'secret'> & { readonly ma
  */
 type Store = (made: Made) => Promise<unknown>;
 
+/** The request that is to create something, and its reply. */
+export type CreationRequest = {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  /** What the key belongs to, when that is not the body alone. */
+  readonly given?: unknown;
+};
+
 /**
  * Calls `store` unless an earlier request with this key did it; a repeat is marked with a header. All checks that may refuse the request belong
  * into `store`, so that a repeat gets its answer although it would be refused now.
- * @param given the body that the key belongs to
  */
 export async function createOnce<Prefix extends IdPrefix>(
   deps: CreationDeps<Prefix>,
   prefix: Prefix,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  { request, reply, given = request.body }: CreationRequest,
   store: Store,
-  given: unknown = request.body,
 ): Promise<Made & Pick<Creation, 'note'>> {
   const route = `POST ${request.routeOptions.url}`;
   const claim = readClaim(request.headers['idempotency-key'], { keyId: request.apiKey.id, route, body: given });

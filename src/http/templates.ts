@@ -1,11 +1,10 @@
 /** /v1/templates: create, copy and read. `template-changes.ts` changes and deletes, `template-versions.ts` has the versions and the preview. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { templateIdForm } from '../domain/id.ts';
 import { makeContent, type TemplateContent } from '../domain/template.ts';
 import { templateRequestFor } from '../domain/template-request.ts';
 import type { Templates } from '../store/templates.ts';
 import type { Templating } from '../templating/templating.ts';
-import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
+import { type CreationDeps, type CreationRequest, createOnce, creationHeaders, type Made } from './creations.ts';
 import { templateExamples } from './openapi/template-examples.ts';
 import { pageQueryOf } from './paging.ts';
 import { problemAnswers } from './problems.ts';
@@ -48,7 +47,7 @@ function addCreation(app: App, deps: TemplateDeps): void {
     handler: async (request, reply) => {
       const { name, alias = null } = request.body;
       const wanted = async () => ({ name, alias, content: makeContent(request.body) });
-      return reply.status(201).send(await create(deps, request, reply, wanted, request.body));
+      return reply.status(201).send(await create(deps, { request, reply }, wanted));
     },
   });
 }
@@ -115,28 +114,19 @@ function addCopying(app: App, deps: TemplateDeps): void {
         const { head, content } = await loadTemplate(deps.templates, request.params.id);
         return { name: `${head.name} (copy)`, alias: null, content };
       };
-      return reply.status(201).send(await create(deps, request, reply, wanted, request.params));
+      return reply.status(201).send(await create(deps, { request, reply, given: request.params }, wanted));
     },
   });
 }
 
-/**
- * Stores a new template, once for each Idempotency-Key.
- * @param given the body that the key belongs to
- */
-async function create(
-  deps: TemplateDeps,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  wanted: () => Promise<Wanted>,
-  given: unknown,
-) {
+/** Stores a new template, once for each Idempotency-Key. */
+async function create(deps: TemplateDeps, creation: CreationRequest, wanted: () => Promise<Wanted>) {
   const store = async ({ id, createdAt, mark }: Made) => {
     const { name, alias, content } = await wanted();
     const head = { id, name, alias, createdAt, updatedAt: createdAt, version: 1 };
     // `moved_on` means that an earlier request stored it. It may have been changed or deleted since.
     if ((await deps.templates.add({ head, content }, mark)) === 'alias_taken') throw aliasTaken();
   };
-  const { id } = await createOnce(deps, 'tp', request, reply, store, given);
+  const { id } = await createOnce(deps, 'tp', creation, store);
   return storedOf({ id, version: 1 });
 }

@@ -109,7 +109,9 @@ function addRotations(app: App, deps: Deps): void {
         const { id } = request.params;
         // An endpoint that does not exist claims no key.
         await findWebhook(deps.webhooks, id);
-        const made = await createOnce(deps, 'wh', request, reply, (fresh) => rotate(deps, id, fresh), { id });
+        const made = await createOnce(deps, 'wh', { request, reply, given: { id } }, (fresh) =>
+          rotate(deps, id, fresh),
+        );
         return {
           object: 'webhook' as const,
           id,

@@ -118,7 +118,7 @@ export function webhookReplayRoutes(deps: Deps): Routes {
         const webhook = await findWebhook(deps.webhooks, id);
         const given = { id, body: request.body };
         const replaying = (made: Made) => replayNow(webhook, request.body, made);
-        const { note } = await createOnce(deps, 'ch', request, reply, replaying, given);
+        const { note } = await createOnce(deps, 'ch', { request, reply, given }, replaying);
         const { count, restSince } = replayedOf(note);
         return reply.status(202).send({
           object: 'webhook_replay' as const,

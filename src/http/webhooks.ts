@@ -53,7 +53,7 @@ function addCreation(app: App, deps: Deps): void {
     handler: async (request, reply) => {
       const webhookOf = ({ id, createdAt, secret }: Made): Webhook =>
         makeWebhook(request.body, { id, createdAt, secret: webhookSecret(secret) });
-      const made = await createOnce(deps, 'wh', request, reply, (given) =>
+      const made = await createOnce(deps, 'wh', { request, reply }, (given) =>
         deps.webhooks.add(webhookOf(given), given.mark),
       );
       const webhook = webhookOf(made);

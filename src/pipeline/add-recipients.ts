@@ -36,12 +36,12 @@ export async function addRecipients(
   batches: AsyncIterable<UploadBatch<CampaignRow>>,
   upload: Upload | null,
 ): Promise<Enlisted> {
-  if (upload === null) return read(deps, draft, batches, null, noProgress);
+  if (upload === null) return addAll(deps, draft, batches, null, noProgress);
   const begun = await deps.recipients.begin(draft.id, upload, deps.now());
   if (begun.kind !== 'begun') return { kind: begun.kind };
   let done: UploadProgress | null = null;
   try {
-    const enlisted = await read(deps, draft, batches, upload, begun.progress);
+    const enlisted = await addAll(deps, draft, batches, upload, begun.progress);
     if (enlisted.kind === 'enlisted') done = enlisted.progress;
     return enlisted;
   } finally {
@@ -49,8 +49,8 @@ export async function addRecipients(
   }
 }
 
-/** @param before how far earlier requests with this upload came */
-async function read(
+/** Adds the batches, except those that earlier requests with this upload added. @param before how far these came */
+async function addAll(
   deps: Deps,
   draft: Pick<CampaignHead, 'id' | 'revision'>,
   batches: AsyncIterable<UploadBatch<CampaignRow>>,
@@ -65,6 +65,7 @@ async function read(
   for await (const batch of batches) {
     const next = { received: seen.received + batch.received, digest: chainDigest(seen.digest, batch.hash) };
     if (next.received <= before.received) {
+      // Added before: it is only compared.
       if (next.received === before.received && next.digest !== before.digest) return { kind: 'reused' };
       if (upload !== null && now() >= renewAt) {
         if ((await recipients.begin(draft.id, upload, now())).kind === 'busy') return { kind: 'busy' };

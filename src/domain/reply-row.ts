@@ -56,7 +56,10 @@ export type ReplyRow = {
   readonly text?: RegExp;
   readonly action: ReplyAction;
   readonly category: ReplyCategory;
-  /** Whether the address itself is no good; only for an unknown user, an unknown host and one who moved. By words alone never with an enhanced code x.7.z. */
+  /**
+   * Whether the address itself is no good; only for an unknown user, an unknown host and one who moved. By words alone never with an enhanced
+   * code x.7.z.
+   */
   readonly suppress: boolean;
   readonly example: string;
 };

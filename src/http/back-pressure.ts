@@ -6,7 +6,10 @@ import { ProblemError } from './problems.ts';
 
 type Asking = { readonly pressure: Readonly<Pressure>; readonly key: ApiKey };
 
-/** Why nothing is taken now that this key may send in `possible`; null when some of it is, or it may send nothing there. Known before a body is read. */
+/**
+ * Why nothing is taken now that this key may send in `possible`; null when some of it is, or it may send nothing there. Known before a body is
+ * read.
+ */
 export function refusalOfAll({ pressure, key }: Asking, possible: readonly Lane[]): ProblemError | null {
   const over = pressure.passed;
   const isOver = (lane: Lane) => over?.lanes.includes(lane) === true;

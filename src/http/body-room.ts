@@ -1,4 +1,7 @@
-/** Limits the memory for request bodies in work at once, and what of it one key may take: a body that is read whole takes several times its size until it is answered. */
+/**
+ * Limits the memory for request bodies in work at once, and what of it one key may take: a body that is read whole takes several times its size
+ * until it is answered.
+ */
 import type { Readable } from 'node:stream';
 
 /** Bytes up to which a body counts as small. Every route accepts that much. */

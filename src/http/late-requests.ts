@@ -1,6 +1,6 @@
 /**
- * Ends requests that do not arrive whole in time, or fall below a pace. An upload may take as long as its bytes keep coming. Node.js has only one time limit for all
- * requests.
+ * Ends requests that do not arrive whole in time, or fall below a pace. An upload may take as long as its bytes keep coming. Node.js has only
+ * one time limit for all requests.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import { bodyless } from './bodies.ts';

@@ -1,4 +1,7 @@
-/** check-back-pressure: measures how much mail waits in each lane and how full Redis is. Over a limit, or while Redis is unfit, new mail is refused. */
+/**
+ * check-back-pressure: measures how much mail waits in each lane and how full Redis is. Over a limit, or while Redis is unfit, new mail is
+ * refused.
+ */
 import { type LimitPassed, type LoadLimits, limitPassed, type RedisMemory } from '../domain/back-pressure.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';

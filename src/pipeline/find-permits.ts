@@ -1,4 +1,7 @@
-/** find-permits: which emails of a job were released with a permit. One that was not used holds up others, so it is void once its email was dealt with. */
+/**
+ * find-permits: which emails of a job were released with a permit. One that was not used holds up others, so it is void once its email was dealt
+ * with.
+ */
 import { ratesOf } from '../domain/standing.ts';
 import type { TransportState } from '../domain/transport-state.ts';
 import type { Transports } from '../outbound/transports.ts';

@@ -11,7 +11,10 @@ type Deps = {
   now(): number;
 };
 
-/** Batch after batch, until nothing is left whose time is over, or another worker is at it. Nothing is removed before it is indexed: that would stay. */
+/**
+ * Batch after batch, until nothing is left whose time is over, or another worker is at it. Nothing is removed before it is indexed: that would
+ * stay.
+ */
 export async function sweepEmails({ emails, retention, keepMs, report, now }: Deps, stop: AbortSignal): Promise<void> {
   while (!stop.aborted && (await emails.indexSome()) > 0);
   const contents = await removeAll(() => retention.dropContents(now() - keepMs.content), stop);

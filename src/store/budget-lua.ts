@@ -16,8 +16,8 @@ export const budgetKeptMs = 2 * 86_400_000;
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
  * `take()` takes a token of every rate or of none, `give(n)` gives tokens back, `giveToQuotas(n, since)` gives none to a rate per second,
- * `keep()` writes the changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there again; -1 for
- * an unknown number.
+ * `keep()` writes the changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there
+ * again; -1 for an unknown number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
  * begins a new schedule: nothing is saved up, and the first seconds have no more than others. A longer window is a list of `part:count`, oldest

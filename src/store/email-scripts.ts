@@ -1,6 +1,6 @@
 /**
- * The atomic steps in the life of an email, except its creation (email-create.ts) and its changes (email-commit.ts). The client sends a command again when its answer was
- * lost with the connection, so a repeat changes nothing and gets the same answer as the first time.
+ * The atomic steps in the life of an email, except its creation (email-create.ts) and its changes (email-commit.ts). The client sends a command
+ * again when its answer was lost with the connection, so a repeat changes nothing and gets the same answer as the first time.
  */
 import { heavyHeadBytes, heavyMark } from './content.ts';
 import { script } from './redis.ts';

@@ -9,8 +9,8 @@ export const queuePrefix = `${prefix}:q`;
 
 export const keys = {
   /**
-   * Hash: facts, state (JSON), version, handOver; `t<n>` for each step of its timeline; the counts of faults and of dropped steps, and the id of the last change;
-   * the hashes of the files its content refers to, one after the other.
+   * Hash: facts, state (JSON), version, handOver; `t<n>` for each step of its timeline; the counts of faults and of dropped steps, and the id
+   * of the last change; the hashes of the files its content refers to, one after the other.
    */
   email: (id: string) => `${prefix}:email:${id}`,
   /** String: the packed content. */

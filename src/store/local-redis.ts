@@ -21,7 +21,10 @@ const pollMs = 50;
 /** A lock older than the longest start is free. */
 const lockExpiresMs = startDeadlineMs + 10_000;
 
-/** The name in `CLIENT LIST` of one connection of each process, so that the last process knows that it is the last. A process may end with others still open. */
+/**
+ * The name in `CLIENT LIST` of one connection of each process, so that the last process knows that it is the last. A process may end with others
+ * still open.
+ */
 const presenceName = 'postrider-presence';
 
 type LocalRedis = AsyncDisposable & { readonly url: string };

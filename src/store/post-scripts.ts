@@ -1,6 +1,7 @@
 /**
  * The atomic steps of posts, except for their taking (post-take.ts) and their settling (post-settle.ts). The client sends a command again when
- * its answer was lost with the connection. A repeat of `hand` or `settle` changes nothing. A repeat of `take` takes the next parcels; those of the first command come again when their lease ends.
+ * its answer was lost with the connection. A repeat of `hand` or `settle` changes nothing. A repeat of `take` takes the next parcels; those of
+ * the first command come again when their lease ends.
  */
 import { stepsOnce } from './creations.ts';
 import { named } from './named.ts';

@@ -10,9 +10,10 @@ export type RateLimits = ReturnType<typeof openRateLimits>;
 type Taken = { readonly isAllowed: boolean; readonly windows: readonly WindowLeft[] };
 
 /**
- * KEYS one counter for each window; ARGV for each its count and its milliseconds. A window opens with the first request it counts, and ends
- * as its counter expires. One that has more time left than a window lasts is from before the clock of Redis was put back, and ends. Answers whether there was room in all of them, then for each how many are counted and the milliseconds it has
- * left. A request that is refused is counted nowhere.
+ * KEYS one counter for each window; ARGV for each its count and its milliseconds. A window opens with the first request it counts, and ends as
+ * its counter expires. One that has more time left than a window lasts is from before the clock of Redis was put back, and ends. Answers
+ * whether there was room in all of them, then for each how many are counted and the milliseconds it has left. A request that is refused is
+ * counted nowhere.
  */
 const takeScript = script(`
 local allowed = 1

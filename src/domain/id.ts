@@ -11,6 +11,8 @@ export type IdPrefix = 'ak' | 'cm' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | '
 const idLength = 16;
 const ulidLength = 26;
 
+export const campaignIdLength = 'cm_'.length + ulidLength;
+
 export function idForm(prefix: IdPrefix): RegExp {
   return new RegExp(`^${prefix}_[0-7][0-9a-hjkmnp-tv-z]{25}$`);
 }

@@ -74,7 +74,7 @@ if to == 'running' then
 end
 if to == 'paused' then redis.call('HSET', campaign, 'pausedAt', now) else redis.call('HDEL', campaign, 'pausedAt') end
 if to == 'canceled' then redis.call('HSET', campaign, 'endedAt', now) end
-local id = string.sub(campaign, -29)
+local id = campaignIdIn(campaign)
 if to == 'paused' or (to == 'canceled' and pending == 0) then
   redis.call('ZREM', due, id)
 else

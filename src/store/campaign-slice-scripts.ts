@@ -4,7 +4,7 @@
  */
 import { chunkSize, mostAgainMs, placeMarks, sliceSize } from '../domain/campaign.ts';
 import { asideSlices, packedHold } from './campaign-aside.ts';
-import { countMoved } from './campaign-count.ts';
+import { campaignIdIn, countMoved } from './campaign-count.ts';
 import { allowance, measure } from './campaign-pace.ts';
 import { redisClock } from './clock.ts';
 import { named } from './named.ts';
@@ -47,7 +47,7 @@ ${takeArguments.read('ARGV')}
 local aside, now, takesNew = openAside(asideKey), redisNow(), isOldOnly ~= '1'
 local inHand, isResting, firstId = {}, {}, ${takeArguments.count + 1}
 for i = firstId, #ARGV do (i < firstId + inHandCount and inHand or isResting)[ARGV[i]] = true end
-local id = string.sub(campaign, -29)
+local id = campaignIdIn(campaign)
 local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'n:outcome_unknown', 'n:recipients', 'recall', 'head'}
 local stored, started = {}, 0
 for i, value in ipairs(redis.call('HMGET', campaign, unpack(names))) do stored[names[i]] = value end
@@ -182,7 +182,7 @@ export const releaseArguments = named(
 
 /** What was taken by another meanwhile stays with that one. */
 export const releaseScript = script(
-  `${redisClock}${marksOf}${asideSlices}
+  `${redisClock}${campaignIdIn}${marksOf}${asideSlices}
 ${releaseKeys.read('KEYS')}
 ${releaseArguments.read('ARGV')}
 slice, unused = tonumber(slice), tonumber(unused)
@@ -195,7 +195,7 @@ local isOpen = string.find(marksOf(marks, slice), '[${placeMarks.queued}${placeM
 if againIn == '' and isOpen and status ~= 'canceled' and #ARGV > ${releaseArguments.count} then
   redis.call('ZREM', slices, slice)
   openAside(asideKey).put(slice, {unpack(ARGV, ${releaseArguments.count + 1})})
-  redis.call('ZADD', due, 'LT', redisNow(), string.sub(campaign, -29))
+  redis.call('ZADD', due, 'LT', redisNow(), campaignIdIn(campaign))
   return 1
 end
 -- canceled meanwhile: what left its place is yet to be ended
@@ -205,7 +205,7 @@ if againIn == '' then
 else
   local again = redisNow() + againIn
   redis.call('ZADD', slices, again, slice)
-  redis.call('ZADD', due, 'LT', again, string.sub(campaign, -29))
+  redis.call('ZADD', due, 'LT', again, campaignIdIn(campaign))
 end
 return 1`,
 );

@@ -1,10 +1,10 @@
 /** The email: what is stored of it, and how a request becomes an email. */
-import { hash } from 'node:crypto';
 import { domainOf, type Mailbox } from './address.ts';
 import type { Dsn } from './dsn.ts';
 import { isMessageId } from './email-headers.ts';
 import type { EmailRequest } from './email-request.ts';
 import type { EmailEvent, EmailEventType } from './event.ts';
+import { addFile } from './file.ts';
 import { eventId } from './id.ts';
 import { type Lane, usualLane } from './lane.ts';
 import {
@@ -246,21 +246,6 @@ function toAttachment(given: NonNullable<EmailRequest['attachments']>[number], f
   const { filename, content_type: contentType = null, content_id: contentId = null, content, path = '' } = given;
   if (content === undefined) return { filename, contentType, contentId, source: { kind: 'url', url: path } };
   return { filename, contentType, contentId, source: addFile(content, files) };
-}
-
-export function addFile(content: Buffer, files: Map<string, Buffer>): AttachmentSource {
-  const hash = fileHash(content);
-  files.set(hash, content);
-  return { kind: 'file', hash, bytes: content.length };
-}
-
-/** In a batch the same file may come with each of a thousand emails, so its hash is made only once. */
-const hashes = new WeakMap<Buffer, string>();
-
-export function fileHash(content: Buffer): string {
-  const known = hashes.get(content) ?? hash('sha256', content, 'base64url');
-  hashes.set(content, known);
-  return known;
 }
 
 /** The mailboxes of one kind, in the order given. */

@@ -1,7 +1,8 @@
 /** fetch-file: fetches a file given by URL, outside the jobs, and stores it with its email, so that each attempt sends the same message. */
 import type { Shares } from '../concurrency/shares.ts';
 import { type Fetched, hostOf, type MissingFile } from '../domain/attachment.ts';
-import { type Attachment, addFile, type Content, type StoredEmail, unreadable } from '../domain/email.ts';
+import { type Attachment, type Content, type StoredEmail, unreadable } from '../domain/email.ts';
+import { addFile } from '../domain/file.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { SettledOutcome } from '../domain/outcome.ts';
 import { nextDue } from '../domain/recipient.ts';

@@ -5,7 +5,8 @@
  */
 import { compress, compressSync, uncompress, uncompressSync } from 'snappy';
 import { inTurns } from '../concurrency/in-turns.ts';
-import { type Content, fileHash, type Unreadable, unreadable, weightOf } from '../domain/email.ts';
+import { type Content, type Unreadable, unreadable, weightOf } from '../domain/email.ts';
+import { fileHash } from '../domain/file.ts';
 
 type Letter = Pick<Content, 'html' | 'text'>;
 

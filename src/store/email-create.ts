@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import { inTurns } from '../concurrency/in-turns.ts';
 import type { NewEmail } from '../domain/email.ts';
+import { fileHashLength } from '../domain/file.ts';
 import { clashMark, idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { ringBell } from './bell.ts';
@@ -107,7 +108,7 @@ const emailArguments = named(
  * gets the same answer as the first time.
  *
  * A claim is kept as `hash id,id,…`, with nothing in place of an id where none was stored. After another space come the places, from 0, of emails
- * whose own key clashed. A file's key ends in its hash, 43 characters. A file whose emails all met a claim is removed again.
+ * whose own key clashed. A file's key ends in its hash. A file whose emails all met a claim is removed again.
  *
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
  * emails are to be indexed later, up to the last of these.
@@ -173,7 +174,7 @@ for i, place in ipairs(emails) do
 end
 if isAnyDue then ringBell(bell) end
 for i = 1, files do
-  local hash = string.sub(fileKey(i), -43)
+  local hash = string.sub(fileKey(i), -${fileHashLength})
   if redis.call('HEXISTS', fileUses, hash) == 0 then redis.call('DEL', fileKey(i)) end
 end
 if batchHash ~= '' then

@@ -1,5 +1,6 @@
 /** Retention: removes the data of emails that ended once its time is over, first the content, later the record. */
 import type { Redis } from 'ioredis';
+import { fileHashLength } from '../domain/file.ts';
 import { countPostings, maxPostings, postingBytes, postingsOf } from './email-index.ts';
 import { type End, headScript, isAsItEnded, renewEnd, unpackEnd } from './end.ts';
 import { keys } from './keys.ts';
@@ -112,7 +113,7 @@ function countWithin(all: readonly { readonly postings: Buffer }[], most: number
   return past === -1 ? all.length : past;
 }
 
-const fileHashes = /.{43}/g;
+const fileHashes = new RegExp(`.{${fileHashLength}}`, 'g');
 const lost = -1;
 
 function readRemoved(answer: unknown): Removed {

@@ -1,7 +1,8 @@
 /** The composer: which parts a message has and how they stand together, and that a parser reads back what was given. */
 import { type ParsedMail, simpleParser } from 'mailparser';
 import { describe, expect, it } from 'vitest';
-import { type Attachment, addFile, type Content } from '../../src/domain/email.ts';
+import type { Attachment, Content } from '../../src/domain/email.ts';
+import { addFile } from '../../src/domain/file.ts';
 import { compose } from '../../src/outbound/compose.ts';
 import { allParts, type MimePart, outline, readMimeTree } from '../support/mime-tree.ts';
 import { startProcess } from '../support/processes.ts';

@@ -1,7 +1,7 @@
 /** Whatever becomes of emails, and whenever it is looked: exactly what is due is gone, and no key is left over. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { fileHash } from '../../src/domain/email.ts';
+import { fileHash } from '../../src/domain/file.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Keepsakes, openKeepsakes, type outcomes } from '../support/keepsakes.ts';
 import { useTestRedis } from '../support/use-redis.ts';

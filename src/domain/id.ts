@@ -8,7 +8,7 @@ for (const [value, character] of [...alphabet].entries()) digits[character.charC
 export type IdPrefix = 'ak' | 'cm' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp' | 'tp';
 
 /** Bytes of an id without its prefix: 6 of time, 10 random. */
-const idLength = 16;
+export const idByteLength = 16;
 const ulidLength = 26;
 
 export const campaignIdLength = 'cm_'.length + ulidLength;
@@ -27,7 +27,7 @@ export const suppressionIdForm = idForm('sp');
  * @param entropy at least 10 random bytes; the caller draws them.
  */
 export function makeId(prefix: IdPrefix, nowMs: number, entropy: Uint8Array): string {
-  const bytes = Buffer.allocUnsafe(idLength);
+  const bytes = Buffer.allocUnsafe(idByteLength);
   bytes.writeUIntBE(nowMs, 0, 6);
   bytes.set(entropy.subarray(0, 10), 6);
   return idFromBytes(prefix, bytes);
@@ -35,7 +35,7 @@ export function makeId(prefix: IdPrefix, nowMs: number, entropy: Uint8Array): st
 
 /** The 16 bytes of an id. They sort as the ids do. */
 export function idBytes(id: string): Buffer {
-  const bytes = Buffer.allocUnsafe(idLength);
+  const bytes = Buffer.allocUnsafe(idByteLength);
   const from = id.length - ulidLength;
   // 26 characters carry 130 bits: the first two are 0.
   let held = digitAt(id, from);
@@ -59,7 +59,7 @@ export function idFromBytes(prefix: IdPrefix, bytes: Uint8Array): string {
   let text = `${prefix}_`;
   let held = 0;
   let bits = 2;
-  for (let i = 0; i < idLength; i++) {
+  for (let i = 0; i < idByteLength; i++) {
     held = ((held & 0x1f) << 8) | (bytes[i] ?? 0);
     bits += 8;
     while (bits >= 5) {
@@ -105,9 +105,12 @@ export function placeId(campaignId: string, place: number): string {
 
 /** The campaign and place that an email id would belong to. Any id can be read this way; whether the campaign exists is another question. */
 export function placeIn(emailId: string): { readonly campaignId: string; readonly place: number } {
-  return { campaignId: campaignIdIn(emailId), place: idBytes(emailId).readUIntBE(idLength - placeBytes, placeBytes) };
+  return {
+    campaignId: campaignIdIn(emailId),
+    place: idBytes(emailId).readUIntBE(idByteLength - placeBytes, placeBytes),
+  };
 }
 
 function campaignIdIn(id: string): string {
-  return idFromBytes('cm', idBytes(id).fill(0, idLength - placeBytes));
+  return idFromBytes('cm', idBytes(id).fill(0, idByteLength - placeBytes));
 }

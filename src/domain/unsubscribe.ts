@@ -1,14 +1,13 @@
 /** Unsubscribe links: the recipient is encrypted in them, so they work for years without a store, and nobody can read or forge one. */
 import { createCipheriv, createDecipheriv, createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
 import type { StoredEmail } from './email.ts';
-import { idBytes, idFromBytes } from './id.ts';
+import { idByteLength, idBytes, idFromBytes } from './id.ts';
 
 /** Whom a link is for, and the email it came in. */
 export type Subscription = { readonly emailId: string; readonly address: string };
 
 /** Changes with the form of tokens, so that old tokens can still be recognised. */
 const version = 1;
-const idLength = 16;
 const ivLength = 12;
 const tagLength = 16;
 
@@ -34,10 +33,10 @@ export function unsubscribeKey(secretKey: Uint8Array): UnsubscribeKey {
  */
 export function unsubscribeToken({ emailId, address }: Subscription, key: UnsubscribeKey): string {
   const size = Buffer.byteLength(address);
-  const keyed = Buffer.allocUnsafe(key.iv.length + idLength + size);
+  const keyed = Buffer.allocUnsafe(key.iv.length + idByteLength + size);
   keyed.set(key.iv);
   keyed.set(idBytes(emailId), key.iv.length);
-  keyed.write(address, key.iv.length + idLength);
+  keyed.write(address, key.iv.length + idByteLength);
   // As a string, which takes a third of the memory that a Buffer of its own does.
   const iv = Buffer.from(hash('sha256', keyed, 'binary'), 'binary').subarray(0, ivLength);
   const cipher = createCipheriv('aes-256-gcm', key.seal, iv, { authTagLength: tagLength });
@@ -50,7 +49,7 @@ export function unsubscribeToken({ emailId, address }: Subscription, key: Unsubs
 export function readUnsubscribeToken(token: string, key: UnsubscribeKey): Subscription | null {
   const bytes = Buffer.from(token, 'base64url');
   const sealedAt = 1 + ivLength + tagLength;
-  if (bytes[0] !== version || bytes.length <= sealedAt + idLength) return null;
+  if (bytes[0] !== version || bytes.length <= sealedAt + idByteLength) return null;
   // Decoding ignores some characters, so several texts would be the same token.
   if (bytes.toString('base64url') !== token) return null;
   const decipher = createDecipheriv('aes-256-gcm', key.seal, bytes.subarray(1, 1 + ivLength), {
@@ -60,8 +59,8 @@ export function readUnsubscribeToken(token: string, key: UnsubscribeKey): Subscr
   try {
     const plain = Buffer.concat([decipher.update(bytes.subarray(sealedAt)), decipher.final()]);
     return {
-      emailId: idFromBytes('em', plain.subarray(0, idLength)),
-      address: plain.toString('utf8', idLength),
+      emailId: idFromBytes('em', plain.subarray(0, idByteLength)),
+      address: plain.toString('utf8', idByteLength),
     };
   } catch {
     return null;

@@ -6,9 +6,10 @@ import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { domainOf } from '../domain/address.ts';
 import { type EmailFacts, type EmailState, statusOf } from '../domain/email.ts';
-import { idBytes, idFromBytes } from '../domain/id.ts';
+import { idByteLength, idBytes, idFromBytes } from '../domain/id.ts';
 import { suppressedForm } from '../domain/suppression.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 /** The terms that an email can be found by; `to` in any case. */
@@ -17,7 +18,7 @@ export type Term =
   | readonly ['tag', name: string, value: string];
 
 const termBytes = 8;
-export const postingBytes = termBytes + 16;
+export const postingBytes = termBytes + idByteLength;
 /** Postings added or taken away by one script: ten milliseconds of Redis. */
 export const maxPostings = 1_000;
 /** Terms that recur with nearly every email: their names are worth remembering. */
@@ -127,19 +128,28 @@ export type IndexQuery = {
 /** Look-ups in one run of the script: about a millisecond, so that other commands do not wait for a reader. */
 const lookUpsPerRun = 500;
 
+const findArguments = named(
+  'direction', // older or newer
+  'limit', // of the ids to find
+  'lookUps', // after which it stops
+  'start',
+  'far', // the bound at the other end, inclusive
+);
+
 /**
  * Leapfrog join: each group in turn is asked for its next id at or past the candidate; when all name the same one, it is found.
- * KEYS index; ARGV direction limit lookUps from bound, then each group's number of terms and its terms.
- * Answers whether it came to the end, where to go on, and what it found. A bound is inclusive when it is 16 bytes long, exclusive with a
- * 17th byte that no id has; an empty one stands for none.
+ * KEYS index; ARGV findArguments, then each group's number of terms and its terms.
+ * Answers whether it came to the end, where to go on, and what it found. The place to start from is inclusive when it is as long as an id,
+ * exclusive with another byte behind it.
  */
 const findScript = script(
   `
-local older = ARGV[1] == 'older'
+local index = KEYS[1]
+${findArguments.read('ARGV')}
+local older = direction == 'older'
 local command = older and 'ZREVRANGEBYLEX' or 'ZRANGEBYLEX'
-local limit, left = tonumber(ARGV[2]), tonumber(ARGV[3])
-local far = ARGV[5]
-local groups, at = {}, 6
+local left = tonumber(lookUps)
+local groups, at = {}, ${findArguments.count + 1}
 while at <= #ARGV do
   local group = {}
   for i = 1, tonumber(ARGV[at]) do group[i] = ARGV[at + i] end
@@ -150,16 +160,16 @@ local function seek(group, from)
   local best = nil
   for _, term in ipairs(group) do
     left = left - 1
-    local start = (#from == 17 and '(' or '[') .. term .. string.sub(from, 1, 16)
-    local found = redis.call(command, KEYS[1], start, '[' .. term .. far, 'LIMIT', 0, 1)[1]
-    local id = found and string.sub(found, 9)
+    local first = (#from > ${idByteLength} and '(' or '[') .. term .. string.sub(from, 1, ${idByteLength})
+    local found = redis.call(command, index, first, '[' .. term .. far, 'LIMIT', 0, 1)[1]
+    local id = found and string.sub(found, ${termBytes + 1})
     if id and (not best or (older and id > best) or (not older and id < best)) then best = id end
   end
   return best
 end
-local found, from = {}, ARGV[4]
-while #found < limit do
-  local candidate, agreed, first = from, 0, true
+local found, from = {}, start
+while #found < tonumber(limit) do
+  local candidate, agreed = from, 0
   while agreed < #groups do
     for _, group in ipairs(groups) do
       local id = seek(group, candidate)
@@ -177,8 +187,8 @@ return {1, from, found}`,
   'bytes',
 );
 
-const lowest = Buffer.alloc(16, 0x00);
-const highest = Buffer.alloc(16, 0xff);
+const lowest = Buffer.alloc(idByteLength, 0x00);
+const highest = Buffer.alloc(idByteLength, 0xff);
 
 /** Most runs for one query, about 200,000 look-ups: frequent terms that never occur together would walk through the whole index. */
 const maxRuns = 400;
@@ -201,7 +211,9 @@ export async function findIds(redis: Redis, query: IndexQuery, runs = maxRuns): 
   const found: string[] = [];
   for (let run = 0; run < runs; run++) {
     const wanted = query.limit - found.length;
-    const args = [older ? 'older' : 'newer', wanted, lookUpsPerRun, from, far, ...groups];
+    const direction = older ? 'older' : 'newer';
+    const own = findArguments.inOrder({ direction, limit: wanted, lookUps: lookUpsPerRun, start: from, far });
+    const args = [...own, ...groups];
     const [isOver, next, ids] = (await findScript(redis, [keys.emailIndex], args)) as [number, Buffer, Buffer[]];
     found.push(...ids.map((bytes) => idFromBytes('em', bytes)));
     if (isOver === 1) return older ? found : found.reverse();
@@ -211,7 +223,7 @@ export async function findIds(redis: Redis, query: IndexQuery, runs = maxRuns): 
 }
 
 function timeBytes(at: number, rest: number): Buffer {
-  const bytes = Buffer.alloc(16, rest);
+  const bytes = Buffer.alloc(idByteLength, rest);
   bytes.writeUIntBE(Math.min(Math.max(at, 0), 2 ** 48 - 1), 0, 6);
   return bytes;
 }

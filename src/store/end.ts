@@ -1,28 +1,27 @@
 /** The entry for an email that ended: 22 bytes, because a million of them are kept for days. */
-import { idBytes, idFromBytes } from '../domain/id.ts';
+import { idByteLength, idBytes, idFromBytes } from '../domain/id.ts';
 import { redisClock } from './clock.ts';
 import { script } from './redis.ts';
 
 /** `at`: milliseconds since the epoch; `version`: the version it ended with, which shows whether the email changed since. */
 export type End = { readonly id: string; readonly at: number; readonly version: number };
 
-const idLength = 16;
 /** The part of a version that is kept: enough to distinguish the versions of one email. */
 const versionMask = 0xffff;
 
 /** The time is rounded up to seconds. */
 export function packEnd({ id, at, version }: End): Buffer {
-  const bytes = Buffer.allocUnsafe(idLength + 6);
+  const bytes = Buffer.allocUnsafe(idByteLength + 6);
   idBytes(id).copy(bytes);
-  bytes.writeUInt32BE(Math.ceil(at / 1_000), idLength);
-  bytes.writeUInt16BE(version & versionMask, idLength + 4);
+  bytes.writeUInt32BE(Math.ceil(at / 1_000), idByteLength);
+  bytes.writeUInt16BE(version & versionMask, idByteLength + 4);
   return bytes;
 }
 
 /** Lua: `endingAt` is an end with another time, in seconds since the epoch. */
 const endingAt = `
 local function endingAt(packed, at)
-  return string.sub(packed, 1, ${idLength}) .. struct.pack('>I4', at) .. string.sub(packed, ${idLength + 5})
+  return string.sub(packed, 1, ${idByteLength}) .. struct.pack('>I4', at) .. string.sub(packed, ${idByteLength + 5})
 end
 `;
 
@@ -34,7 +33,7 @@ export const noteEnd = `${redisClock}${endingAt}
 local latest
 local function noteEnd(ended, packed)
   latest = latest or math.ceil(redisNow() / 1000)
-  local at = struct.unpack('>I4', packed, ${idLength + 1})
+  local at = struct.unpack('>I4', packed, ${idByteLength + 1})
   if at > latest then packed = endingAt(packed, latest) end
   redis.call('RPUSH', ended, packed)
 end
@@ -59,7 +58,7 @@ export const headScript = script(
 local latest = math.ceil(redisNow() / 1000)
 for _ = 1, ${maxMoved} do
   local packed = redis.call('LINDEX', KEYS[1], 0)
-  if not packed or struct.unpack('>I4', packed, ${idLength + 1}) <= latest then break end
+  if not packed or struct.unpack('>I4', packed, ${idByteLength + 1}) <= latest then break end
   redis.call('LPOP', KEYS[1])
   redis.call('RPUSH', KEYS[1], endingAt(packed, latest))
 end
@@ -68,8 +67,8 @@ return redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)`,
 );
 
 export function unpackEnd(bytes: Buffer): End {
-  const at = bytes.readUInt32BE(idLength) * 1_000;
-  return { id: idFromBytes('em', bytes.subarray(0, idLength)), at, version: bytes.readUInt16BE(idLength + 4) };
+  const at = bytes.readUInt32BE(idByteLength) * 1_000;
+  return { id: idFromBytes('em', bytes.subarray(0, idByteLength)), at, version: bytes.readUInt16BE(idByteLength + 4) };
 }
 
 /** Whether an email of this version is still as it ended. */

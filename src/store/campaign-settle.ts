@@ -12,7 +12,7 @@ import { keys } from './keys.ts';
 import { named } from './named.ts';
 import { packEvent } from './record.ts';
 import { script } from './redis.ts';
-import { addSuppression, packSuppression } from './suppressions.ts';
+import { addSuppressions, packSuppression, suppressionArguments } from './suppressions.ts';
 
 /** The outcome of a recipient that stays at its place. */
 export type PlaceSettled = {
@@ -104,11 +104,11 @@ const placeArguments = named('place', 'from', 'to');
 
 /**
  * KEYS settleKeys, then groupKeys of each group. ARGV now, then for each group: groupArguments; placeArguments of each place;
- * the events; field, value and entry of each suppression. A group is written only if all its places have their old marks. Answers for each place
+ * the events; suppressionArguments of each suppression. A group is written only if all its places have their old marks. Answers for each place
  * `done`, `lost`, or `again` when only other places of its group prevented the write.
  */
 const settleScript = script(
-  `${addSuppression}${countMoved}
+  `${addSuppressions}${countMoved}
 local counted = {${counted.join(', ')}}
 ${settleKeys.read('KEYS')}
 local now = ARGV[1]
@@ -119,7 +119,7 @@ for keyAt = ${settleKeys.count + 1}, #KEYS, ${groupKeys.count} do
   local places = at + ${groupArguments.count}
   local events = places + ${placeArguments.count} * placeCount
   local suppressions = events + eventCount
-  local ends = suppressions + 3 * suppressionCount
+  local ends = suppressions + ${suppressionArguments.count} * suppressionCount
   local verdicts, fit = {}, 0
   for i = places, events - 1, ${placeArguments.count} do
     ${placeArguments.read('ARGV', 'i')}
@@ -139,9 +139,7 @@ for keyAt = ${settleKeys.count + 1}, #KEYS, ${groupKeys.count} do
     end
     redis.call('RPUSH', outcomes, packedOutcomes)
     for i = events, suppressions - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
-    for i = suppressions, ends - 1, 3 do
-      addSuppression(suppressionsKey, suppressionIds, ARGV[i], ARGV[i + 1], ARGV[i + 2])
-    end
+    addSuppressions(suppressionsKey, suppressionIds, suppressions, ends - 1)
     for move, n in pairs(moved) do
       countMoved(campaign, outbox, due, now, counted[string.sub(move, 1, 1)], counted[string.sub(move, 2)], n)
     end

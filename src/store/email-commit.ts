@@ -20,7 +20,7 @@ import { keys } from './keys.ts';
 import { named } from './named.ts';
 import { packEvent, packState, packStep } from './record.ts';
 import { script } from './redis.ts';
-import { addSuppression, packSuppression } from './suppressions.ts';
+import { addSuppressions, packSuppression, suppressionArguments } from './suppressions.ts';
 
 /** What a commit writes. */
 export type Commit = {
@@ -51,7 +51,7 @@ export const commitNames = commitKeys.inOrder({
   campaignsDue: keys.campaignsDue,
 });
 
-/** What `commit` is given of an email. The events follow, then field, value and entry of each suppression. */
+/** What `commit` is given of an email. The events follow, then `suppressionArguments` of each suppression. */
 export const commitArguments = named(
   'version', // the one decided upon
   'state',
@@ -109,13 +109,13 @@ function movedCount({ facts, state: before }: StoredEmail, after: EmailState): r
  *
  * Steps are numbered without gaps, so that the oldest is known when there are too many.
  */
-export const commit = `${addSuppression}${countMoved}${noteEnd}
+export const commit = `${addSuppressions}${countMoved}${noteEnd}
 ${commitKeys.read('KEYS')}
 local function commit(email, campaign, at, change, attempt)
   ${commitArguments.read('ARGV', 'at')}
   local firstEvent = at + ${commitArguments.count}
   local firstSuppression = firstEvent + tonumber(eventCount)
-  local behind = firstSuppression + 3 * tonumber(suppressionCount)
+  local behind = firstSuppression + ${suppressionArguments.count} * tonumber(suppressionCount)
   local stored = redis.call('HMGET', email, 'version', 'state', 'handOver', 'faults', 'change')
   local nextVersion = tonumber(version) + 1
   if stored[1] ~= version then
@@ -142,9 +142,7 @@ local function commit(email, campaign, at, change, attempt)
   end
   if ending ~= '' then noteEnd(ended, ending) end
   for i = firstEvent, firstSuppression - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
-  for i = firstSuppression, behind - 1, 3 do
-    addSuppression(suppressions, suppressionIds, ARGV[i], ARGV[i + 1], ARGV[i + 2])
-  end
+  addSuppressions(suppressions, suppressionIds, firstSuppression, behind - 1)
   if oldCount ~= '' then countMoved(campaign, outbox, campaignsDue, now, oldCount, newCount, 1) end
   return true, behind
 end

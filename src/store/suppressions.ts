@@ -12,6 +12,7 @@ import {
   suppressionScopes,
 } from '../domain/suppression.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { packEvent } from './record.ts';
 import { script } from './redis.ts';
 import { type Cursor, firstWanted, type Looked, type PageRequest, walk } from './walk.ts';
@@ -38,11 +39,15 @@ const reasonLetters = { bounce: 'b', complaint: 'c', unsubscribe: 'u', manual: '
 const luaRanks = Object.entries(reasonRanks).map(([reason, rank]) => `${reason} = ${rank}`);
 const luaLetters = Object.entries(reasonLetters).map(([reason, letter]) => `${reason} = '${letter}'`);
 
+/** What a script is given of a suppression: `packSuppression` returns it. */
+export const suppressionArguments = named('field', 'value', 'entry');
+
 /**
- * Lua: adds a suppression. If its address has one of that scope already, the reason of the higher rank stands alone. A value begins with id and
- * reason, as `packSuppression` has it: cjson would fail at a note with half of a surrogate pair.
+ * Lua: adds the suppressions between two places in ARGV; answers how many were added. If an address has one of that scope already, the reason of
+ * the higher rank stands alone. A value begins with id and reason, as `packSuppression` has it: cjson would fail at a note with half of a
+ * surrogate pair.
  */
-export const addSuppression = `
+export const addSuppressions = `
 local reasonRanks, reasonLetters = {${luaRanks}}, {${luaLetters}}
 local function suppressionParts(value) return string.match(value, '^{"id":"([^"]*)","reason":"([^"]*)"') end
 local function addSuppression(list, ids, field, value, entry)
@@ -57,25 +62,35 @@ local function addSuppression(list, ids, field, value, entry)
   redis.call('ZADD', ids, 0, entry)
   return 1
 end
+local function addSuppressions(list, ids, first, last)
+  local added = 0
+  for i = first, last, ${suppressionArguments.count} do
+    ${suppressionArguments.read('ARGV', 'i')}
+    added = added + addSuppression(list, ids, field, value, entry)
+  end
+  return added
+end
 `;
 
-/** KEYS list ids; ARGV field, value and entry of each. Answers how many were added. */
-const addScript = script(`${addSuppression}
-local added = 0
-for i = 1, #ARGV, 3 do added = added + addSuppression(KEYS[1], KEYS[2], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
-return added`);
+/** KEYS list ids; ARGV suppressionArguments of each. Answers how many were added. */
+const addScript = script(`${addSuppressions}
+return addSuppressions(KEYS[1], KEYS[2], 1, #ARGV)`);
 
-/** KEYS list ids outbox; ARGV field value entry event. The event is written only with a new suppression. */
-const addToldScript = script(`${addSuppression}
-if addSuppression(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]) == 0 then return 0 end
-redis.call('XADD', KEYS[3], '*', 'event', ARGV[4])
+/** KEYS list ids outbox; ARGV suppressionArguments, event. The event is written only with a new suppression. */
+const addToldScript = script(`${addSuppressions}
+local list, ids, outbox = KEYS[1], KEYS[2], KEYS[3]
+local event = ARGV[#ARGV]
+if addSuppressions(list, ids, 1, #ARGV - 1) == 0 then return 0 end
+redis.call('XADD', outbox, '*', 'event', event)
 return 1`);
 
-/** KEYS list ids; ARGV field value entry. Removes the suppression only if it is unchanged. */
+/** KEYS list ids; ARGV suppressionArguments. Removes the suppression only if it is unchanged. */
 const removeScript = script(`
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[3])
+local list, ids = KEYS[1], KEYS[2]
+${suppressionArguments.read('ARGV')}
+if redis.call('HGET', list, field) ~= value then return 0 end
+redis.call('HDEL', list, field)
+redis.call('ZREM', ids, entry)
 return 1`);
 
 export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt) {

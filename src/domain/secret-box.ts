@@ -1,7 +1,7 @@
 /** Secrets at rest: AES-256-GCM, as `iv.tag.ciphertext` in base64url. */
 import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
 
-/** @param key 32 bytes, or the key made of them, which to prepare takes four times as long as to seal; @param iv 12 bytes, never used twice with one key */
+/** @param key 32 bytes, or the key made of them: it takes longer to make than to seal; @param iv 12 bytes, never used twice with one key */
 export function seal(plaintext: string, key: Uint8Array | KeyObject, iv: Uint8Array): string {
   const cipher = createCipheriv('aes-256-gcm', key, iv);
   const sealed = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()]);

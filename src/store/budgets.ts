@@ -12,6 +12,7 @@ import {
   parkedFraction,
   parkScript,
   passOnScript,
+  permitMs,
   releaseArguments,
   releaseScript,
   trialMark,
@@ -46,11 +47,11 @@ type Released = {
 /** That an email was released by a transport, and may go by it until the permit lapses (milliseconds since the epoch). */
 type Permit = { readonly transport: string; readonly id: string; readonly lapsesAt: number };
 
+type Taken = { readonly count: number; readonly since: number };
+
 /** Most emails to release: in all, and of each lane. */
 type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
 
-/** A permit lapses after this long: a released email that has not used it is taken for lost. */
-const permitMs = 60_000;
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
 /** A routing that no worker noted for this long is in use no more. Workers note theirs each second, and their clocks differ by less than five. */
@@ -183,9 +184,14 @@ export function openBudgets(redis: Redis) {
       if (prints.length > 0) await redis.zrem(keys.routings, ...prints);
     },
 
-    /** Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails. */
-    async giveBack(name: string, rates: readonly Rate[], count: number, now: number): Promise<void> {
-      if (count > 0 && rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, ...rateArgs(rates)]);
+    /**
+     * Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails.
+     * @param taken `since`: when the first of them was admitted; the token of its permit may be a minute older
+     */
+    async giveBack(name: string, rates: readonly Rate[], taken: Taken, now: number): Promise<void> {
+      const { count } = taken;
+      const since = taken.since - permitMs;
+      if (rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, since, ...rateArgs(rates)]);
     },
 
     /** What is left of each rate, one for each window. */

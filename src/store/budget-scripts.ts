@@ -93,6 +93,8 @@ budget.keep()`,
 
 /** So long after it came to a worker that cannot take it, a released email is due again. */
 const passedOnMs = 25;
+/** Later after this part of the time since its release: the workers that could take it may be busy or frozen. */
+const passedOnPart = 20;
 
 /**
  * Passes an email on, with the permit that it has: it is due again soon, for whichever worker takes it. ARGV now, id, lane as above. Answers 0
@@ -103,7 +105,8 @@ local now, id, lane = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local ends = tonumber(redis.call('ZSCORE', permitsKey, id) or 0) - 1
 if ends <= now then return 0 end
 redis.call('ZADD', permitsKey, ends, id)
-redis.call('ZADD', againIn[lane], now + ${passedOnMs}, id)
+local wait = math.max(${passedOnMs}, math.floor((now + ${permitMs} - ends) / ${passedOnPart}))
+redis.call('ZADD', againIn[lane], now + wait, id)
 ringBell(bell)
 return 1`);
 

@@ -54,6 +54,8 @@ type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: numb
 
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
+/** Such releases together: a fraction of a second, in which the caller tends no transport. */
+const maxUnparkSteps = 20;
 /** A routing that no worker noted for this long is in use no more. Workers note theirs each second, and their clocks differ by less than five. */
 const routingGoneMs = 10_000;
 
@@ -156,18 +158,18 @@ export function openBudgets(redis: Redis) {
     },
 
     /**
-     * Releases all emails parked for a transport that cannot take them any more. They use another transport, so its permits are void, and what
-     * these took of quotas is given back.
+     * Releases emails parked for a transport that cannot take them any more, 10,000 at most. They use another transport, so its permits are void,
+     * and what these took of quotas is given back.
+     * @returns whether none is left
      */
-    async unpark(name: string, rates: readonly Rate[], now: number): Promise<number> {
+    async unpark(name: string, rates: readonly Rate[], now: number): Promise<boolean> {
       const permits = await redis.zrange(keys.permits(name), '0', '-1', 'WITHSCORES');
       await voidScript(redis, keysOf(name), [now, ...rateArgs(rates), ...permits]);
-      let released = 0;
-      for (;;) {
-        const step = await release(name, [], { max: maxReleased }, now);
-        released += step.released;
-        if (step.left === 0 || step.nextAt !== now) return released;
+      for (let step = 0; step < maxUnparkSteps; step++) {
+        const { left, nextAt } = await release(name, [], { max: maxReleased }, now);
+        if (left === 0 || nextAt !== now) return true;
       }
+      return false;
     },
 
     /** The transports that mail is parked for. */

@@ -28,6 +28,8 @@ export type Admitted = {
   readonly as: 'message' | 'trial';
   /** A token of each rate was taken. When nothing is handed over, the sender gives the tokens back. */
   readonly rates: readonly Rate[];
+  /** When it was asked, right before the tokens were taken or the permit was used. */
+  readonly at: number;
 };
 
 /** The transport takes no mail at all now: the next transport of the route is asked. */
@@ -45,6 +47,7 @@ export type Admission = Admitted | Refused | Obstacle;
 
 export async function admit(deps: Deps, transport: Transport, outline: Outline, due: DueEmail): Promise<Admission> {
   const { name } = transport;
+  const at = deps.now();
   const state = await stateOf(deps, name);
   const { pool } = transport;
   const standing = standingOf(name, state, { isStuck: pool.isStuck, isHanging: deps.hanging.has(name) });
@@ -54,9 +57,9 @@ export async function admit(deps: Deps, transport: Transport, outline: Outline, 
     case 'paused':
       return { kind: 'out_of_service', why: standing.why };
     case 'degraded': {
-      const rates = isTrialOpen(state.breaker) && hasRoom(pool, due) ? await takeTrial(deps, name, due) : null;
+      const rates = isTrialOpen(state.breaker) && hasRoom(pool, due) ? await takeTrial(deps, name, due, at) : null;
       if (rates === null) return { kind: 'out_of_service', why: standing.why };
-      return { kind: 'admitted', transport, as: 'trial', rates };
+      return { kind: 'admitted', transport, as: 'trial', rates, at };
     }
     case 'stuck':
     case 'open': {
@@ -64,7 +67,7 @@ export async function admit(deps: Deps, transport: Transport, outline: Outline, 
       const full = standing.kind === 'stuck' ? standing.why : whyFull(transport, pool, due, rates);
       // After its end the email is admitted all the same and waits in the pool: perhaps only this worker has no free connection.
       if (full !== null && due.endsAt > deps.now()) return { kind: 'full', why: full, hasNone: isWithout(pool) };
-      if (await takeToken(deps, name, rates, due)) return { kind: 'admitted', transport, as: 'message', rates };
+      if (await takeToken(deps, name, rates, due)) return { kind: 'admitted', transport, as: 'message', rates, at };
       return { kind: 'over_budget', why: `transport ${name} had used up its rate` };
     }
   }
@@ -96,11 +99,11 @@ function hasRoom(pool: PoolState, { lane, isOfCampaign }: DueEmail): boolean {
 }
 
 /** @returns the rates a token was taken of; null when this email is not the trial: there was no token, or another email was first */
-async function takeTrial(deps: Deps, name: string, due: DueEmail): Promise<readonly Rate[] | null> {
+async function takeTrial(deps: Deps, name: string, due: DueEmail, at: number): Promise<readonly Rate[] | null> {
   const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
   if (!(await takeToken(deps, name, rates, { ...due, isTrial: true }))) return null;
   const isFirst = await deps.states.takeTrial(name, deps.now());
-  if (!isFirst) await deps.budgets.giveBack(name, rates, 1, deps.now());
+  if (!isFirst) await deps.budgets.giveBack(name, rates, { count: 1, since: at }, deps.now());
   await deps.learn(name);
   return isFirst ? rates : null;
 }

@@ -44,8 +44,8 @@ type Passed = {
   fault: SettledOutcome | null;
   /** Why the message cannot go over the transports that tried. */
   obstacle: Obstacle | null;
-  /** The first transport that was out of service. */
-  skipped: { readonly name: string; readonly refused: OutOfService } | null;
+  /** The first transport that was out of service, or the one that had used up its rate. */
+  skipped: { readonly name: string; readonly refused: Refused } | null;
 };
 
 export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatched> {
@@ -73,7 +73,11 @@ async function goOver(
       passed.obstacle = narrower(passed.obstacle, admission);
       continue;
     }
-    if (admission.kind !== 'admitted') return deps.park(name, due, admission);
+    if (admission.kind !== 'admitted') {
+      const waits = { ...passed, skipped: { name, refused: admission } };
+      const taken = admission.kind === 'full' ? null : await takenForOthers(deps, outgoing, choice, waits);
+      return taken ?? deps.park(name, due, admission);
+    }
     const { reserve } = choice;
     const sent = await deps.sendOver({ outgoing, admitted: admission, reserve, endsAt: due.endsAt });
     if (sent.kind === 'ended') return sent.outcome;

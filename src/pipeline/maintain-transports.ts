@@ -73,13 +73,16 @@ export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise
   for (const name of deps.hanging) if (!names.includes(name)) deps.hanging.delete(name);
   for (const name of deps.memory.shares.keys()) if (!names.includes(name)) deps.memory.shares.delete(name);
   const waits = await Promise.all(names.map((name) => maintainOne(deps, name, stop)));
-  await moveOn(deps, plan);
+  const haveMoved = await moveOn(deps, plan);
   // Each parked email nudges: the least wait lets one round handle several.
-  await deps.nudge.wait(leastWaitMs, Math.min(lookEveryMs, ...waits), stop);
+  await deps.nudge.wait(leastWaitMs, haveMoved ? Math.min(lookEveryMs, ...waits) : leastWaitMs, stop);
 }
 
-/** Releases mail whose transport cannot take it any more when another transport may take it. */
-async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
+/**
+ * Releases mail whose transport cannot take it any more when another transport may take it.
+ * @returns false when there is more for the next round: a worker that does not tend its transports for seconds is taken for dead
+ */
+async function moveOn(deps: Deps, plan: TransportPlan): Promise<boolean> {
   const { memory } = deps;
   const names = Object.keys(plan.transports);
   const takers = new Set(names.filter((name) => isWell(deps, name) || hasMissedTrial(deps, name)));
@@ -89,16 +92,20 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
   const former = await deps.budgets.noteRouting(routing, deps.now());
   const isRerouted = former.length > 0 || (isNew && memory.routing !== null);
   const hasChanged = isNew || takers.symmetricDifference(memory.takers).size > 0;
+  let haveMoved = true;
   for (const name of await deps.budgets.names()) {
     const moves = names.includes(name)
       ? isRerouted || (hasChanged && !isWell(deps, name) && hasStandIn(plan, name, takers))
       : await isForsaken(deps, name);
-    if (moves) await deps.budgets.unpark(name, ratesOf(plan, deps.known, name, deps.now()), deps.now());
+    if (moves && !(await deps.budgets.unpark(name, ratesOf(plan, deps.known, name, deps.now()), deps.now())))
+      haveMoved = false;
   }
+  if (!haveMoved) return false;
   // Only now: a worker that dies before leaves the mail to the next one.
   await deps.budgets.forgetRoutings(former);
   memory.routing = routing;
   memory.takers = takers;
+  return true;
 }
 
 function isWell({ known, hanging }: Pick<Deps, 'known' | 'hanging'>, name: string): boolean {

@@ -78,9 +78,9 @@ function sentOf(outcome: Outcome, isClaimed: boolean): Sent {
  * Gives back the tokens, and also the trial if this message was the trial and its outcome says nothing about the transport.
  * @param outcome null when there was no attempt
  */
-async function giveBack(deps: Deps, { transport, as, rates }: Admitted, outcome: Outcome | null): Promise<void> {
+async function giveBack(deps: Deps, { transport, as, rates, at }: Admitted, outcome: Outcome | null): Promise<void> {
   const { name } = transport;
-  await deps.budgets.giveBack(name, rates, 1, deps.now());
+  await deps.budgets.giveBack(name, rates, { count: 1, since: at }, deps.now());
   const isTelling = outcome !== null && verdictOf(outcome).kind !== 'nothing';
   if (as === 'message' || isTelling) return;
   await deps.states.giveTrialBack(name, deps.now());

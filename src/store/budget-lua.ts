@@ -15,9 +15,10 @@ export const budgetKeptMs = 2 * 86_400_000;
 
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
- * `take()` takes a token of every rate or of none, `give(n)` gives tokens back, `giveToQuotas(n, since)` gives none to a rate per second,
- * `keep()` writes the changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there
- * again; -1 for an unknown number.
+ * `take()` takes a token of every rate or of none, `give(n, since)` gives back tokens that were taken since then, the oldest first: given back
+ * to a later part of the window, they could be used twice in it. `giveToQuotas(n, since)` gives none to a rate per second, `keep()` writes the
+ * changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there again; -1 for an unknown
+ * number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
  * begins a new schedule: nothing is saved up, and the first seconds have no more than others. A longer window is a list of `part:count`, oldest
@@ -63,11 +64,9 @@ local function openQuota(stored, now, count, windowMs)
     freeAt = freeAt,
     take = function() add(present, 1) end,
     give = function(n, since)
-      local first, last, step = #parts, 1, -1
-      if since then first, last, step = 1, #parts, 1 end
-      for i = first, last, step do
-        local back = parts[i][1] >= math.floor((since or 0) / partMs) and math.min(n, parts[i][2]) or 0
-        parts[i][2], n, total = parts[i][2] - back, n - back, total - back
+      for _, part in ipairs(parts) do
+        local back = part[1] >= math.floor(since / partMs) and math.min(n, part[2]) or 0
+        part[2], n, total = part[2] - back, n - back, total - back
       end
     end,
     left = function()
@@ -101,8 +100,8 @@ local function openBudget(key, now, rates)
       isChanged = true
       return true
     end,
-    give = function(n)
-      for _, limit in ipairs(limits) do limit.give(n) end
+    give = function(n, since)
+      for _, limit in ipairs(limits) do limit.give(n, since) end
       isChanged = true
     end,
     giveToQuotas = function(n, since)
@@ -147,7 +146,7 @@ const askedMs = 2_000;
  *
  * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
  * does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas of `budget`, unless there is none. They were taken
- * since the last ask: given back to a later part of the window, they could be used twice in it.
+ * since the last ask.
  */
 export const campaignTokens = `
 local function openCampaignTokens(key, now, budget)

@@ -48,52 +48,54 @@ local function park(id, lane, dueAt, mark)
 end
 `;
 
+/** A permit lapses after this long: a released email that has not used it is taken for lost. */
+export const permitMs = 60_000;
+
 /**
- * What void permits took of the quotas is given back. A rate per second gets nothing back: its time has passed, and mail that is released and
- * parked again and again would never pause.
+ * Gives back what an unused permit took of the quotas, to the part of their windows that it was taken in. A rate per second gets nothing back:
+ * its time has passed, and mail that is released and parked again and again would never pause.
  */
 const giveVoided = `
-local function giveVoided(count, now, rates)
-  if count == 0 then return end
-  local budget = openBudget(budgetKey, now, rates)
-  budget.giveToQuotas(count)
-  budget.keep()
-end
+local function giveVoided(budget, lapsesAt) budget.giveToQuotas(1, tonumber(lapsesAt) - ${permitMs}) end
 `;
 
 /** Parks without asking. ARGV now, number of rates, count and window of each, then emailArguments of each email. A permit is void then. */
 export const parkScript = script(
   `${readKeys}${budget}${giveVoided}${park}
 local rates, first = ratesFrom(2)
-local voided = 0
+local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
 for i = first, #ARGV, ${emailArguments.count} do
   ${emailArguments.read('ARGV', 'i')}
-  voided = voided + redis.call('ZREM', permitsKey, id)
+  local lapsesAt = redis.call('ZSCORE', permitsKey, id)
+  if lapsesAt then
+    redis.call('ZREM', permitsKey, id)
+    giveVoided(budget, lapsesAt)
+  end
   park(id, tonumber(lane), dueAt, mark)
 end
-giveVoided(voided, tonumber(ARGV[1]), rates)`,
+budget.keep()`,
   'at_once',
 );
 
-/**
- * Voids permits. ARGV now, number of rates, count and window of each, then id and lapse of each permit: one with another
- * lapse is a later one, and stays.
- */
+/** Voids permits. ARGV now, number of rates, count and window of each, then id and lapse of each permit. One with another lapse is later: it stays. */
 export const voidScript = script(
   `${readKeys}${budget}${giveVoided}
 local rates, first = ratesFrom(2)
-local voided = 0
+local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
 for i = first, #ARGV, 2 do
   if tonumber(redis.call('ZSCORE', permitsKey, ARGV[i]) or 0) == tonumber(ARGV[i + 1]) then
-    voided = voided + redis.call('ZREM', permitsKey, ARGV[i])
+    redis.call('ZREM', permitsKey, ARGV[i])
+    giveVoided(budget, ARGV[i + 1])
   end
 end
-giveVoided(voided, tonumber(ARGV[1]), rates)`,
+budget.keep()`,
   'at_once',
 );
 
 /** So long after it came to a worker that cannot take it, a released email is due again. */
 const passedOnMs = 25;
+/** Later after this part of the time since its release: the workers that could take it may be busy or frozen. */
+const passedOnPart = 20;
 
 /**
  * Passes an email on, with the permit that it has: it is due again soon, for whichever worker takes it. ARGV now, id, lane as above. Answers 0
@@ -104,7 +106,8 @@ local now, id, lane = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local ends = tonumber(redis.call('ZSCORE', permitsKey, id) or 0) - 1
 if ends <= now then return 0 end
 redis.call('ZADD', permitsKey, ends, id)
-redis.call('ZADD', againIn[lane], now + ${passedOnMs}, id)
+local wait = math.max(${passedOnMs}, math.floor((now + ${permitMs} - ends) / ${passedOnPart}))
+redis.call('ZADD', againIn[lane], now + wait, id)
 ringBell(bell)
 return 1`);
 
@@ -187,7 +190,7 @@ export const releaseArguments = named(
  * The mark of a parked email in `again` ends in half a millisecond. An email with another mark, or none, was canceled, moved, or taken up
  * because its time was over: it waits no longer and takes no token.
  */
-export const releaseScript = script(`${readKeys}${ringBell}${budget}${campaignTokens}
+export const releaseScript = script(`${readKeys}${ringBell}${budget}${giveVoided}${campaignTokens}
 ${releaseArguments.read('ARGV')}
 now, most = tonumber(now), tonumber(most)
 local rates = ratesFrom(${releaseArguments.count + 1})
@@ -195,6 +198,8 @@ local budget = openBudget(budgetKey, now, rates)
 local campaigns = openCampaignTokens(budgetKey, now, #rates > 0 and budget)
 local room = most
 if #rates > 0 then
+  local lapsed = redis.call('ZRANGE', permitsKey, '-inf', now, 'BYSCORE', 'WITHSCORES')
+  for i = 2, #lapsed, 2 do giveVoided(budget, lapsed[i]) end
   redis.call('ZREMRANGEBYSCORE', permitsKey, '-inf', now)
   redis.call('ZREMRANGEBYSCORE', permitsKey, '(' .. latestLapseAt, '+inf')
   room = math.min(most, tonumber(mostPermits) - redis.call('ZCARD', permitsKey))
@@ -280,11 +285,11 @@ if isCut or (isFull and released == most) then return {released, left, now} end
 if isFull then return {released, left, now + ${busyRestMs}} end
 return {released, left, math.ceil(math.max(now + ${restMs}, budget.freeAt()))}`);
 
-/** Gives tokens back. ARGV now, how many, number of rates, count and window of each. */
+/** Gives tokens back. ARGV now, how many, since when they were taken, number of rates, count and window of each. */
 export const giveBackScript = script(`${readKeys}${budget}
-local rates = ratesFrom(3)
+local rates = ratesFrom(4)
 local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
-budget.give(tonumber(ARGV[2]))
+budget.give(tonumber(ARGV[2]), tonumber(ARGV[3]))
 budget.keep()`);
 
 /** What is left. ARGV now, number of rates, count and window of each; answers as `left()` of a budget does. */

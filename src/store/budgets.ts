@@ -13,6 +13,7 @@ import {
   parkedFraction,
   parkScript,
   passOnScript,
+  permitMs,
   releaseArguments,
   releaseScript,
   trialMark,
@@ -47,13 +48,15 @@ type Released = {
 /** That an email was released by a transport, and may go by it until the permit lapses (milliseconds since the epoch). */
 type Permit = { readonly transport: string; readonly id: string; readonly lapsesAt: number };
 
+type Taken = { readonly count: number; readonly since: number };
+
 /** Most emails to release: in all, and of each lane. */
 type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
 
-/** A permit lapses after this long: a released email that has not used it is taken for lost. */
-const permitMs = 60_000;
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
+/** Such releases together: a fraction of a second, in which the caller tends no transport. */
+const maxUnparkSteps = 20;
 /** A routing that no worker noted for this long is in use no more. Workers note theirs each second, and their clocks differ by less than five. */
 const routingGoneMs = 10_000;
 
@@ -156,16 +159,18 @@ export function openBudgets(redis: Redis) {
     },
 
     /**
-     * Releases all emails parked for a transport that cannot take them any more. They use another transport, so its permits are void, and what
-     * these took of quotas is given back.
+     * Releases emails parked for a transport that cannot take them any more, 10,000 at most. They use another transport, so its permits are void,
+     * and what these took of quotas is given back.
+     * @returns whether none is left
      */
-    async unpark(name: string, rates: readonly Rate[], now: number): Promise<void> {
+    async unpark(name: string, rates: readonly Rate[], now: number): Promise<boolean> {
       const permits = await redis.zrange(keys.permits(name), '0', '-1', 'WITHSCORES');
       await voidScript(redis, keysOf(name), [now, ...rateArgs(rates), ...permits]);
-      for (;;) {
+      for (let step = 0; step < maxUnparkSteps; step++) {
         const { left, nextAt } = await release(name, [], { max: maxReleased }, now);
-        if (left === 0 || nextAt !== now) return;
+        if (left === 0 || nextAt !== now) return true;
       }
+      return false;
     },
 
     /** The transports that mail is parked for. */
@@ -182,9 +187,14 @@ export function openBudgets(redis: Redis) {
       if (prints.length > 0) await redis.zrem(keys.routings, ...prints);
     },
 
-    /** Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails. */
-    async giveBack(name: string, rates: readonly Rate[], count: number, now: number): Promise<void> {
-      if (count > 0 && rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, ...rateArgs(rates)]);
+    /**
+     * Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails.
+     * @param taken `since`: when the first of them was admitted; the token of its permit may be a minute older
+     */
+    async giveBack(name: string, rates: readonly Rate[], taken: Taken, now: number): Promise<void> {
+      const { count } = taken;
+      const since = taken.since - permitMs;
+      if (rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, since, ...rateArgs(rates)]);
     },
 
     /** What is left of each rate, one for each window. */

@@ -1,4 +1,5 @@
 /** Webhook endpoints, with sealed secrets and headers. A change is written only over the state it read: no racing change is lost. */
+import { createSecretKey } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { WebhookEvent } from '../domain/event.ts';
 import { seal, unseal } from '../domain/secret-box.ts';
@@ -88,18 +89,20 @@ const maxRounds = 50;
 
 /** @param secretKey 32 bytes; @param newIv 12 fresh random bytes at each call */
 export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => Uint8Array) {
+  const key = createSecretKey(secretKey);
+
   function pack({ secret, previousSecret, headers, ...rest }: Webhook): string {
     const secrets: Secrets = { secret, previousSecret, headers };
-    const stored: Stored = { ...rest, sealed: seal(JSON.stringify(secrets), secretKey, newIv()) };
+    const stored: Stored = { ...rest, sealed: seal(JSON.stringify(secrets), key, newIv()) };
     return JSON.stringify(stored);
   }
 
   function unpack(json: string): Webhook {
     const stored: Stored | StoredEarly = JSON.parse(json);
     if ('secret' in stored)
-      return { ...usual, ...stored, secret: unseal(stored.secret, secretKey), previousSecret: null, headers: {} };
+      return { ...usual, ...stored, secret: unseal(stored.secret, key), previousSecret: null, headers: {} };
     const { sealed, ...rest } = stored;
-    const secrets: Secrets = JSON.parse(unseal(sealed, secretKey));
+    const secrets: Secrets = JSON.parse(unseal(sealed, key));
     return { ...usual, ...rest, ...secrets };
   }
 

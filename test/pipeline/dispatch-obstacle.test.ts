@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Outgoing } from '../../src/pipeline/dispatch.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, openTestWorker, planTo, type Servers } from '../support/worker.ts';
@@ -151,6 +152,18 @@ describe('a message that the first transport cannot take for one of its recipien
     expect(first.lines.filter((line) => line.includes('ö'))).toEqual([]);
     const { outcome } = await worker.send(mixed, undefined, onlyBarred);
     expect(outcome.kind).toBe(trouble === 'paused' ? 'parked' : 'transport_fault');
+    expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 0 });
+  });
+
+  it('goes to the others while the second one has used up its rate, for which the barred ones wait', async () => {
+    actsOfSecond = offer('SMTPUTF8');
+    const rates = [{ count: 1, windowMs: 3_600_000 }];
+    const servers = { one: { port: first.port }, two: { port: second.port, rates } };
+    await using worker = openTestWorker(redis, planTo(servers, { default: failover('one', 'two') }));
+    await openBudgets(redis).admit('two', rates, [{ id: 'x', lane: 'bulk', dueAt: 1, endsAt: 1 }], Date.now());
+    await worker.tend();
+    expect((await worker.send(mixed)).outcome).toMatchObject(toOthers);
+    expect((await worker.send(mixed, undefined, onlyBarred)).outcome).toEqual({ kind: 'parked' });
     expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 0 });
   });
 

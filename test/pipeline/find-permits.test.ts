@@ -138,3 +138,16 @@ it('an email that comes to a worker without a connection keeps its permit, and i
     expect(await store.due.at('transactional', ids[0] ?? '')).toBeLessThan(soon + 1_000);
   }
 });
+
+it('an email that no worker with a connection takes is passed on more and more seldom, until its permit lapses', async () => {
+  const due = { id: 'em_a', lane: 'transactional', dueAt: 0, endsAt } as const;
+  const releasedAt = Date.now();
+  await store.budgets.park('one', [due], releasedAt);
+  await store.budgets.release('one', rates, {}, releasedAt);
+  const hops: number[] = [];
+  for (let at = releasedAt; await store.budgets.passOn('one', due, at); hops.push(at - releasedAt))
+    at = Number(await store.due.at('transactional', 'em_a'));
+  expect(hops.filter((ms) => ms <= 500)).toHaveLength(20);
+  expect(hops.length).toBeLessThan(130);
+  expect(hops.at(-1)).toBeGreaterThan(55_000);
+});

@@ -177,3 +177,24 @@ it('a transport that is paused takes no message that waits for a connection, and
   await openBudgets(redis).unpark('one', [], Date.now());
   expect((await worker.send()).outcome).toMatchObject({ kind: 'answered' });
 });
+
+it('the transports are tended between parts of much mail that finds another way', async () => {
+  await using worker = openTestWorker(redis, plan());
+  await worker.tend();
+  const one = { lane: 'bulk', dueAt: 1, endsAt: Date.now() + 3_600_000 } as const;
+  const budgets = openBudgets(redis);
+  for (let n = 0; n < 25; n++)
+    await budgets.park(
+      'one',
+      Array.from({ length: 1_000 }, (_, m) => ({ ...one, id: `e${n}.${m}` })),
+      Date.now(),
+    );
+  await states().pause('one', 'k', Date.now());
+  const left: (number | undefined)[] = [];
+  for (let round = 0; round < 3; round++) {
+    const waitMs = await worker.tend();
+    left.push((await budgets.counts(['one'])).get('one')?.bulk);
+    expect(waitMs).toBe(round < 2 ? 50 : 1_000);
+  }
+  expect(left).toEqual([15_000, 5_000, 0]);
+});

@@ -42,7 +42,7 @@ it('a quota says what is left, when the first of it comes back, and when all of 
   expect(await budgets.left('ses', [hourly], now + 120_000)).toEqual([used]);
   expect(await budgets.left('ses', [hourly], used.nextAt - 1)).toEqual([used]);
   expect(await budgets.left('ses', [hourly], used.nextAt)).toEqual([{ ...used, remaining: 3, nextAt: used.nextAt }]);
-  await budgets.giveBack('ses', [hourly], 1, now + 120_000);
+  await budgets.giveBack('ses', [hourly], { count: 1, since: now + 120_000 }, now + 120_000);
   expect(await budgets.left('ses', [hourly], now + 120_000)).toMatchObject([{ remaining: 1 }]);
   expect(await budgets.left('ses', [{ ...hourly, count: 2 }], now + 120_000)).toMatchObject([{ remaining: 0 }]);
 });

@@ -174,6 +174,21 @@ describe('a quota', () => {
     expect((await budgets.admit('other', ratesOf('50/h'), hour, start + 70_000)).filter(Boolean)).toHaveLength(20);
   });
 
+  it('is given back late without more in any window for that', async () => {
+    const rates = ratesOf('60/m');
+    const admitted = async (count: number, now: number) => {
+      await redis.del(keys.parked('ses', 'bulk'));
+      const emails = Array.from({ length: count }, () => emailAt(now));
+      return (await budgets.admit('ses', rates, emails, now)).filter(Boolean).length;
+    };
+    expect(await admitted(10, start)).toBe(10);
+    expect(await admitted(50, start + 30_000)).toBe(50);
+    await budgets.giveBack('ses', rates, { count: 10, since: start }, start + 30_000);
+    expect(await admitted(20, start + 30_000)).toBe(10);
+    expect(await admitted(20, start + 89_999)).toBe(0);
+    expect(await admitted(100, start + 91_000)).toBe(60);
+  });
+
   it('is given back where mail was not sent, and comes back in one window when a clock was put back', async () => {
     const rates = ratesOf('100/s,5/d');
     const all = (now: number) => Array.from({ length: 5 }, () => emailAt(now));
@@ -182,12 +197,12 @@ describe('a quota', () => {
       return (await budgets.admit('ses', rates, all(now), now)).filter(Boolean).length;
     };
     expect(await admitted(start)).toBe(5);
-    await budgets.giveBack('ses', rates, 4, start);
+    await budgets.giveBack('ses', rates, { count: 4, since: start }, start);
     expect(await admitted(start + 1_001)).toBe(4);
     expect(await admitted(start + 2_000)).toBe(0);
     const putBack = start - 100 * 24 * hourMs;
     expect(await admitted(putBack)).toBe(0);
-    await budgets.giveBack('ses', rates, 1, putBack);
+    await budgets.giveBack('ses', rates, { count: 1, since: putBack }, putBack);
     expect(await admitted(putBack)).toBe(1);
     expect(await admitted(putBack + 25 * hourMs)).toBe(5);
   });

@@ -155,8 +155,8 @@ describe('release', () => {
       Array.from({ length: 1_200 }, (_, n) => email(`g${n}`, 'bulk')),
       now,
     );
-    await budgets.unpark('gone', [], now);
-    expect(await dueBy(now)).toHaveLength(700 + 1_200);
+    expect(await budgets.unpark('gone', [], now)).toBe(true);
+    expect(await dueBy(now)).toHaveLength(1_900);
   });
 
   it('holds back while there are unused permits, until they lapse', async () => {
@@ -240,6 +240,24 @@ describe('a permit', () => {
     for (const permit of permits) await budgets.voidPermit(permit, quota, now + 1);
     expect(await left(now + 1)).toBe(58);
     expect(await budgets.permits(['ses'], ['a', 'b'])).toEqual([{ transport: 'ses', id: 'b', lapsesAt: now + 60_001 }]);
+  });
+
+  it.each<[string, (at: number) => Promise<unknown>]>([
+    ['is given up', (at) => budgets.voidPermit({ transport: 'ses', id: 'a', lapsesAt: now + 60_000 }, quota, at)],
+    ['is void as its email is parked again', (at) => budgets.park('ses', [email('a')], at, quota)],
+    ['is void as its email leaves the transport', (at) => budgets.unpark('ses', quota, at)],
+    ['has lapsed', (at) => budgets.release('ses', quota, most, at)],
+  ])('that %s gives its token back, and no window has more than its count for that', async (_, end) => {
+    await budgets.park('ses', [email('a')], now);
+    await budgets.release('ses', quota, most, now);
+    const later = now + 1_800_000;
+    const others = Array.from({ length: 59 }, (_, n) => email(`e${n}`));
+    expect(await budgets.admit('ses', quota, others, later)).not.toContain(false);
+    await end(later);
+    await redis.del(keys.parked('ses', 'transactional'));
+    expect(await budgets.admit('ses', quota, [email('last')], later)).toEqual([true]);
+    expect(await left(later + 3_599_999)).toBe(0);
+    expect(await left(later + 3_660_000)).toBe(60);
   });
 });
 

@@ -1,7 +1,6 @@
-/** The atomic steps for mail that shares the rates of a transport: admit, park, release. */
-import { bulkEvery } from '../domain/lane.ts';
+/** The atomic steps for mail that shares the rates of a transport, except its release (budget-release.ts). */
 import { ringBell } from './bell.ts';
-import { budget, budgetKeptMs, campaignTokens } from './budget-lua.ts';
+import { budget, campaignTokens } from './budget-lua.ts';
 import { named } from './named.ts';
 import { script } from './redis.ts';
 
@@ -24,12 +23,12 @@ export const budgetKeys = named(
 );
 
 /** Lua: the keys by their names; those of a lane (1 transactional, 2 bulk) are `parkedIn[lane]` and `againIn[lane]`. */
-const readKeys = `${budgetKeys.read('KEYS')}
+export const readBudgetKeys = `${budgetKeys.read('KEYS')}
 local parkedIn, againIn = {parkedTransactional, parkedBulk}, {againTransactional, againBulk}
 `;
 
 /** Lua: the name of the transport, the last part but one of a key of its parked mail: it has no colon. */
-const nameOf = `string.match(parkedTransactional, '([^:]+):[^:]+$')`;
+export const nameOf = `string.match(parkedTransactional, '([^:]+):[^:]+$')`;
 
 /** What the scripts that admit and park are given of each email. */
 export const emailArguments = named(
@@ -55,13 +54,13 @@ export const permitMs = 60_000;
  * Gives back what an unused permit took of the quotas, to the part of their windows that it was taken in. A rate per second gets nothing back:
  * its time has passed, and mail that is released and parked again and again would never pause.
  */
-const giveVoided = `
+export const giveVoided = `
 local function giveVoided(budget, lapsesAt) budget.giveToQuotas(1, tonumber(lapsesAt) - ${permitMs}) end
 `;
 
 /** Parks without asking. ARGV now, number of rates, count and window of each, then emailArguments of each email. A permit is void then. */
 export const parkScript = script(
-  `${readKeys}${budget}${giveVoided}${park}
+  `${readBudgetKeys}${budget}${giveVoided}${park}
 local rates, first = ratesFrom(2)
 local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
 for i = first, #ARGV, ${emailArguments.count} do
@@ -79,7 +78,7 @@ budget.keep()`,
 
 /** Voids permits. ARGV now, number of rates, count and window of each, then id and lapse of each permit. One with another lapse is later: it stays. */
 export const voidScript = script(
-  `${readKeys}${budget}${giveVoided}
+  `${readBudgetKeys}${budget}${giveVoided}
 local rates, first = ratesFrom(2)
 local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
 for i = first, #ARGV, 2 do
@@ -101,7 +100,7 @@ const passedOnPart = 20;
  * Passes an email on, with the permit that it has: it is due again soon, for whichever worker takes it. ARGV now, id, lane as above. Answers 0
  * when it has no valid permit. The permit lapses a millisecond sooner each time: it is another one than the worker found, which is void then.
  */
-export const passOnScript = script(`${readKeys}${ringBell}
+export const passOnScript = script(`${readBudgetKeys}${ringBell}
 local now, id, lane = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local ends = tonumber(redis.call('ZSCORE', permitsKey, id) or 0) - 1
 if ends <= now then return 0 end
@@ -116,7 +115,7 @@ return 1`);
  * kept by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
-  `${readKeys}${budget}${campaignTokens}${park}
+  `${readBudgetKeys}${budget}${campaignTokens}${park}
 local now = tonumber(ARGV[1])
 local rates, first = ratesFrom(2)
 local budget = openBudget(budgetKey, now, rates)
@@ -161,138 +160,14 @@ return answer`,
   'at_once',
 );
 
-/** A run looks at so many parked emails of a lane at most: those that no longer wait are cleared away, and must not hold up Redis. */
-const looksPerRun = 2_000;
-/** Read from Redis at a time. */
-const looksPerRead = 100;
-/** Emails that could be released within this time are released together. */
-const restMs = 50;
-/** Unused permits are looked at again after this long. */
-const busyRestMs = 100;
-
-/** What a release is given. Behind it stand the number of rates, then count and window of each. */
-export const releaseArguments = named(
-  'now',
-  'most', // emails
-  'mostPermits', // at a time
-  'lapseAt', // of new permits
-  'latestLapseAt', // possible, of a valid permit
-  'mostTransactional',
-  'mostBulk',
-  'mostSetAside', // tokens, for campaigns
-);
-
-/**
- * Releases parked emails, and sets tokens aside for campaigns. ARGV `releaseArguments`, then the rates.
- *
- * Answers [released, left, nextAt]; nextAt is -1 when no email is left.
- *
- * The mark of a parked email in `again` ends in half a millisecond. An email with another mark, or none, was canceled, moved, or taken up
- * because its time was over: it waits no longer and takes no token.
- */
-export const releaseScript = script(`${readKeys}${ringBell}${budget}${giveVoided}${campaignTokens}
-${releaseArguments.read('ARGV')}
-now, most = tonumber(now), tonumber(most)
-local rates = ratesFrom(${releaseArguments.count + 1})
-local budget = openBudget(budgetKey, now, rates)
-local campaigns = openCampaignTokens(budgetKey, now, #rates > 0 and budget)
-local room = most
-if #rates > 0 then
-  local lapsed = redis.call('ZRANGE', permitsKey, '-inf', now, 'BYSCORE', 'WITHSCORES')
-  for i = 2, #lapsed, 2 do giveVoided(budget, lapsed[i]) end
-  redis.call('ZREMRANGEBYSCORE', permitsKey, '-inf', now)
-  redis.call('ZREMRANGEBYSCORE', permitsKey, '(' .. latestLapseAt, '+inf')
-  room = math.min(most, tonumber(mostPermits) - redis.call('ZCARD', permitsKey))
-end
-local isCut = false
-local function openLane(lane)
-  local ids, marks, passed, isEnd = {}, {}, 0, false
-  local function read()
-    if isEnd then return false end
-    if #ids >= ${looksPerRun} then
-      isCut = true
-      return false
-    end
-    local more = redis.call('ZRANGE', parkedIn[lane], #ids, #ids + ${looksPerRead - 1})
-    isEnd = #more < ${looksPerRead}
-    if #more == 0 then return false end
-    for i, mark in ipairs(redis.call('ZMSCORE', againIn[lane], unpack(more))) do
-      ids[#ids + 1], marks[#marks + 1] = more[i], tonumber(mark or 0)
-    end
-    return true
-  end
-  return {
-    due = {},
-    peek = function()
-      while passed < #ids or read() do
-        local mark = marks[passed + 1]
-        if mark > now and mark % 1 == ${parkedFraction} then return ids[passed + 1] end
-        passed = passed + 1
-      end
-    end,
-    pass = function() passed = passed + 1 end,
-    close = function(self)
-      if passed > 0 then redis.call('ZREMRANGEBYRANK', parkedIn[lane], 0, passed - 1) end
-      if #self.due > 0 then redis.call('ZADD', againIn[lane], unpack(self.due)) end
-    end
-  }
-end
-local lanes = {openLane(1), openLane(2)}
-local serials = redis.call('HMGET', budgetKey, 'released', 'released_bulk')
-local serial, serialOfBulk = tonumber(serials[1] or 0), tonumber(serials[2] or 0)
-local released, leftOf, permits = 0, {tonumber(mostTransactional), tonumber(mostBulk)}, {}
-local function release(of, id)
-  local lane = lanes[of]
-  lane.pass()
-  released = released + 1
-  leftOf[of] = leftOf[of] - 1
-  lane.due[#lane.due + 1] = now
-  lane.due[#lane.due + 1] = id
-  permits[#permits + 1] = lapseAt
-  permits[#permits + 1] = id
-end
-while released < room and budget.freeAt() <= now do
-  local first, bulk = leftOf[1] > 0 and lanes[1].peek(), leftOf[2] > 0 and lanes[2].peek()
-  if not first and not bulk then break end
-  local isForCampaigns = leftOf[2] > 0 and campaigns.isWaiting(tonumber(mostSetAside)) and (not bulk or serialOfBulk % 2 == 1)
-  local isBulk = (bulk or isForCampaigns) and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
-  budget.take()
-  serial = serial + 1
-  if isBulk then serialOfBulk = serialOfBulk + 1 end
-  if isBulk and isForCampaigns then campaigns.setAside() else release(isBulk and 2 or 1, isBulk and bulk or first) end
-end
-for _, lane in ipairs(lanes) do lane:close() end
-budget.keep()
-campaigns.keep()
-if serial > tonumber(serials[1] or 0) then
-  redis.call('HSET', budgetKey, 'released', serial, 'released_bulk', serialOfBulk)
-  redis.call('PEXPIRE', budgetKey, ${budgetKeptMs})
-end
-if released > 0 then
-  if #rates > 0 then
-    redis.call('ZADD', permitsKey, unpack(permits))
-    redis.call('PEXPIRE', permitsKey, latestLapseAt - now)
-  end
-  ringBell(bell)
-end
-local left = redis.call('ZCARD', parkedTransactional) + redis.call('ZCARD', parkedBulk)
-if left == 0 then
-  redis.call('SREM', parkedFor, ${nameOf})
-  return {released, 0, -1}
-end
-local isFull = most > 0 and released >= room
-if isCut or (isFull and released == most) then return {released, left, now} end
-if isFull then return {released, left, now + ${busyRestMs}} end
-return {released, left, math.ceil(math.max(now + ${restMs}, budget.freeAt()))}`);
-
 /** Gives tokens back. ARGV now, how many, since when they were taken, number of rates, count and window of each. */
-export const giveBackScript = script(`${readKeys}${budget}
+export const giveBackScript = script(`${readBudgetKeys}${budget}
 local rates = ratesFrom(4)
 local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
 budget.give(tonumber(ARGV[2]), tonumber(ARGV[3]))
 budget.keep()`);
 
 /** What is left. ARGV now, number of rates, count and window of each; answers as `left()` of a budget does. */
-export const leftScript = script(`${readKeys}${budget}
+export const leftScript = script(`${readBudgetKeys}${budget}
 local rates = ratesFrom(2)
 return openBudget(budgetKey, tonumber(ARGV[1]), rates).left()`);

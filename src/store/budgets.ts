@@ -4,6 +4,7 @@ import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
 import type { RateLeft } from '../domain/transport-report.ts';
+import { releaseArguments, releaseScript } from './budget-release.ts';
 import {
   admitScript,
   budgetKeys,
@@ -14,8 +15,6 @@ import {
   parkScript,
   passOnScript,
   permitMs,
-  releaseArguments,
-  releaseScript,
   trialMark,
   voidScript,
 } from './budget-scripts.ts';

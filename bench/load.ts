@@ -7,8 +7,6 @@ import { answerRequests, monotonicMs } from './processes.ts';
 export type LoadRequest = {
   /** Where to post. */
   readonly url: string;
-  /** A second server, to which every second connection goes. */
-  readonly otherUrl?: string;
   readonly apiKey: string;
   readonly connections: number;
   readonly count: number;
@@ -28,10 +26,7 @@ export type LoadAnswer = {
 };
 
 answerRequests<LoadRequest, LoadAnswer>(async (request) => {
-  const { url, otherUrl = url, connections } = request;
-  const sockets = await Promise.all(
-    Array.from({ length: connections }, (_, n) => open(new URL(n % 2 === 0 ? url : otherUrl))),
-  );
+  const sockets = await Promise.all(Array.from({ length: request.connections }, () => open(new URL(request.url))));
   const template = requestBytes(request);
   const latencies: number[] = [];
   let sent = 0;

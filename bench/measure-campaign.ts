@@ -1,4 +1,4 @@
-/** A campaign: one worker and then two that send it into the sink, what that costs, and what its recipients take in Redis meanwhile. */
+/** A campaign: one worker that sends it into the sink, what that costs, and what its recipients take in Redis meanwhile. */
 import type { Redis } from 'ioredis';
 import { keys } from '../src/store/keys.ts';
 import { addCampaign } from '../test/support/campaigns.ts';
@@ -8,34 +8,20 @@ import { arrivalsPerSecond, type Bench } from './measure-limits.ts';
 import { startWorker } from './postrider.ts';
 import { until } from './processes.ts';
 
-export type CampaignCost = Sending & {
-  /** Bytes for each recipient, of what the campaign keeps: before it is sent, half-way, and once it is over. */
-  readonly bytes: readonly [before: number, during: number, after: number];
-  readonly byTwo: Sending;
-};
-
-type Sending = {
+export type CampaignCost = {
   /** Messages per second. */
   readonly perSecond: number;
-  /** Seconds of CPU for 1,000 recipients, of workers and Redis together; null where the system does not tell. */
+  /** Seconds of CPU for 1,000 recipients, of worker and Redis together; null where the system does not tell. */
   readonly cpu: number | null;
+  /** Bytes for each recipient, of what the campaign keeps: before it is sent, half-way, and once it is over. */
+  readonly bytes: readonly [before: number, during: number, after: number];
 };
 
 export async function measureCampaign(bench: Bench): Promise<CampaignCost> {
-  const { redis, sinkPort } = bench;
-  const start = () => startWorker(redis, sinkPort, '', { PUBLIC_URL: 'https://mail.example.com' });
-  await redis.client.flushall();
-  await using first = await start();
-  const byOne = await measureSending(bench, [first.pid]);
-  await using second = await start();
-  const { perSecond, cpu } = await measureSending(bench, [first.pid, second.pid]);
-  return { ...byOne, byTwo: { perSecond, cpu } };
-}
-
-/** A campaign that warms the workers up, and one that is measured. */
-async function measureSending({ counts, redis, sink }: Bench, workers: number[]): Promise<Omit<CampaignCost, 'byTwo'>> {
+  const { counts, redis, sink, sinkPort } = bench;
   const { client } = redis;
-  const pids = [...workers, redis.pid];
+  await client.flushall();
+  await using worker = await startWorker(redis, sinkPort, '', { PUBLIC_URL: 'https://mail.example.com' });
   await sink.ask({ kind: 'begin' });
   await untilSent(client, await add(client, counts.warmUp));
 
@@ -43,13 +29,13 @@ async function measureSending({ counts, redis, sink }: Bench, workers: number[])
   const paused = await add(client, count, 'paused');
   const before = await bytesOf(client, paused, count);
   await sink.ask({ kind: 'begin' });
-  const cpuBefore = await cpuOf(pids);
+  const cpuBefore = await cpuOf([worker.pid, redis.pid]);
   await client.hset(keys.campaign(paused), 'status', 'running');
   await client.zadd(keys.campaignsDue, Date.now(), paused);
   await untilSent(client, paused, count / 2);
   const during = await bytesOf(client, paused, count);
   await untilSent(client, paused);
-  const cpuAfter = await cpuOf(pids);
+  const cpuAfter = await cpuOf([worker.pid, redis.pid]);
   const taken = await sink.ask({ kind: 'wait', count });
   if (taken.count !== count || taken.distinct !== count)
     throw new Error(`the sink took ${taken.count} of ${count} letters of a campaign, ${taken.distinct} distinct`);

@@ -90,7 +90,10 @@ async function deliverLimit(
 }
 
 /** @throws when anything was answered but 202 */
-export async function post({ load }: Bench, request: Omit<LoadRequest, 'connections'>): Promise<LoadAnswer> {
+export async function post(
+  { load }: Bench,
+  request: Pick<LoadRequest, 'url' | 'apiKey' | 'count' | 'firstNumber'>,
+): Promise<LoadAnswer> {
   const done = await load.ask({ ...request, connections: httpConnections });
   if (done.accepted === request.count) return done;
   throw new Error(

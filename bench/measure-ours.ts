@@ -40,10 +40,8 @@ export type Ours = {
   readonly accept: Accepting;
   /** Messages per second with nothing but the worker running hard. */
   readonly deliver: number;
-  /** To a server that is far away. */
+  /** The same to a server that is far away. */
   readonly farDeliver: number;
-  /** What two processes in place of one accept, and deliver. */
-  readonly byTwo: { readonly accept: number; readonly deliver: number };
   readonly endToEnd: EndToEnd;
   readonly waiting: Memory;
   readonly finished: Memory;
@@ -53,10 +51,10 @@ export type Ours = {
 
 export async function measureOurs(bench: Bench): Promise<Ours> {
   const near = await measureNear(bench);
-  return { ...near, farDeliver: await measureFar(bench), byTwo: await measureTwo(bench) };
+  return { ...near, farDeliver: await measureFar(bench) };
 }
 
-async function measureNear(bench: Bench): Promise<Omit<Ours, 'farDeliver' | 'byTwo'>> {
+async function measureNear(bench: Bench): Promise<Omit<Ours, 'farDeliver'>> {
   const { counts, redis, sinkPort } = bench;
   await redis.client.flushall();
   await using api = await startApi(redis, sinkPort);
@@ -95,22 +93,6 @@ async function measureNear(bench: Bench): Promise<Omit<Ours, 'farDeliver' | 'byT
   await forgetAll(bench);
   const forgotten = await memory(stored + counts.endToEnd);
   return { accept, deliver, endToEnd, waiting, finished, forgotten };
-}
-
-/** Of two workers each has half of the connections that one has. */
-async function measureTwo(bench: Bench): Promise<Ours['byTwo']> {
-  const { counts, redis, sinkPort } = bench;
-  await redis.client.flushall();
-  await using api = await startApi(redis, sinkPort);
-  await using other = await startApi(redis, sinkPort);
-  const target = { url: api.url, otherUrl: other.url, apiKey };
-  await post(bench, { ...target, count: counts.warmUp, firstNumber: 0 });
-  const { perSecond } = accepting(await post(bench, { ...target, count: counts.ours, firstNumber: counts.warmUp }));
-  await bench.sink.ask({ kind: 'begin' });
-  await using _first = await startWorker(redis, sinkPort);
-  await using _second = await startWorker(redis, sinkPort);
-  const arrivals = await takeAll(bench, counts.warmUp + counts.ours);
-  return { accept: perSecond, deliver: arrivalsPerSecond(arrivals, counts.warmUp) };
 }
 
 async function measureFar(bench: Bench): Promise<number> {

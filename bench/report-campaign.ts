@@ -7,7 +7,6 @@ import { table, whole } from './table.ts';
 type Round = { readonly campaign: CampaignCost; readonly naive: Naive };
 
 const rate = ({ campaign }: Round) => campaign.perSecond;
-const byTwoRate = ({ campaign }: Round) => campaign.byTwo.perSecond;
 const naiveRate = ({ naive }: Round) => naive.perSecond;
 
 export function campaignTable(rounds: readonly Round[]): string {
@@ -15,29 +14,23 @@ export function campaignTable(rounds: readonly Round[]): string {
   return table(
     ['campaign', 'ours is', 'messages/s', 'CPU s/1,000', 'bytes before, during, after'],
     [
-      ['one worker and Redis', '', whole(median(rounds, rate)), cpu(rounds, oneCpu), bytes.join(', ')],
-      ['the naive stack', ratio(rounds, rate, naiveRate), whole(median(rounds, naiveRate)), cpu(rounds, naiveCpu), ''],
-      [
-        'two workers, of the naive stack',
-        ratio(rounds, byTwoRate, naiveRate),
-        whole(median(rounds, byTwoRate)),
-        cpu(rounds, byTwoCpu),
-        '',
-      ],
+      ['one worker and Redis', '', whole(median(rounds, rate)), cpu(rounds), bytes.join(', ')],
+      ['the naive stack', ratio(rounds, rate, naiveRate), whole(median(rounds, naiveRate)), naiveCpu(rounds), ''],
     ],
   );
 }
 
 export function campaignSummary(rounds: readonly Round[]): string {
   const most = Math.max(...rounds.flatMap(({ campaign }) => campaign.bytes));
-  return `campaign ${ratio(rounds, rate, naiveRate)} of the naive stack, by two workers ${ratio(rounds, byTwoRate, naiveRate)}, CPU ${cpu(rounds, oneCpu)} s/1000, ${whole(most)} B/recipient`;
+  return `campaign ${ratio(rounds, rate, naiveRate)} of the naive stack, CPU ${cpu(rounds)} s/1000, ${whole(most)} B/recipient`;
 }
 
-const oneCpu = ({ campaign }: Round) => campaign.cpu;
-const byTwoCpu = ({ campaign }: Round) => campaign.byTwo.cpu;
-const naiveCpu = ({ naive }: Round) => naive.cpu;
+function cpu(rounds: readonly Round[]): string {
+  const known = rounds.filter(({ campaign }) => campaign.cpu !== null);
+  return known.length === 0 ? 'n/a' : median(known, ({ campaign }) => campaign.cpu ?? Number.NaN).toFixed(2);
+}
 
-function cpu(rounds: readonly Round[], pick: (round: Round) => number | null): string {
-  const known = rounds.flatMap((round) => pick(round) ?? []);
-  return known.length === 0 ? 'n/a' : median(known, (seconds) => seconds).toFixed(2);
+function naiveCpu(rounds: readonly Round[]): string {
+  const known = rounds.filter(({ naive }) => naive.cpu !== null);
+  return known.length === 0 ? 'n/a' : median(known, ({ naive }) => naive.cpu ?? Number.NaN).toFixed(2);
 }

@@ -11,7 +11,6 @@ import type { Waiting } from './measure-waiting.ts';
 import type { Webhooks } from './measure-webhooks.ts';
 import { median, ratio } from './medians.ts';
 import { campaignSummary, campaignTable } from './report-campaign.ts';
-import { webhooksSummary, webhooksTable } from './report-webhooks.ts';
 import { type Row, table, whole } from './table.ts';
 
 export type Round = {
@@ -48,10 +47,10 @@ export function report(rounds: readonly Round[], waiting: Waiting, webhooks: Web
 
 function summary(rounds: readonly Round[]): string {
   const figures = [
-    `accept ${ratio(rounds, acceptRate, bullmqRate)} of fastify+zod+bullmq, by two APIs ${ratio(rounds, acceptedByTwo, bullmqRate)}, ${ratio(rounds, acceptRate, fastifyRate)} of fastify+zod`,
+    `accept ${ratio(rounds, acceptRate, bullmqRate)} of fastify+zod+bullmq, ${ratio(rounds, acceptRate, fastifyRate)} of fastify+zod`,
     `batch ${batchShare(rounds, 'list')} of single, over a base ${batchShare(rounds, 'base')}`,
     `compose ${ratio(rounds, composeCost, mailComposerCost)} of MailComposer`,
-    `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, by two workers ${ratio(rounds, deliveredByTwo, connectionRate)}, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool, ${farMs} ms away ${ratio(rounds, farRate, farSendMailRate)} of it`,
+    `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool, ${farMs} ms away ${ratio(rounds, farRate, farSendMailRate)} of it`,
     `end to end ${ratio(rounds, endToEndRate, naiveRate)} of the naive stack, ${ratio(rounds, endToEndRate, sendMailRate)} of sendMail pool, ${ratio(rounds, endToEndRate, connectionRate)} of SMTPConnection`,
     `CPU ${cpuOf(rounds, totalCpu)} s/1000, ${naiveCpu(rounds)} of the naive stack`,
     `${whole(median(rounds, (round) => round.ours.finished.total))} B/email`,
@@ -61,8 +60,6 @@ function summary(rounds: readonly Round[]): string {
 
 const acceptRate = ({ ours }: Round) => ours.accept.perSecond;
 const deliverRate = ({ ours }: Round) => ours.deliver;
-const acceptedByTwo = ({ ours }: Round) => ours.byTwo.accept;
-const deliveredByTwo = ({ ours }: Round) => ours.byTwo.deliver;
 const farRate = ({ ours }: Round) => ours.farDeliver;
 const farSendMailRate = ({ limits }: Round) => limits.farSendMail;
 const endToEndRate = ({ ours }: Round) => ours.endToEnd.perSecond;
@@ -97,7 +94,6 @@ function acceptTable(rounds: readonly Round[]): string {
         rate(bullmqRate),
         ...of(({ limits }) => limits.fastifyZodBullmq),
       ],
-      ['two APIs, of the same', ratio(rounds, acceptedByTwo, bullmqRate), rate(acceptedByTwo), '', ''],
     ],
   );
 }
@@ -148,11 +144,6 @@ function deliverTable(rounds: readonly Round[]): string {
       limitRow(rounds, 'limit: raw pipelined SMTP', deliverRate, rawRate),
       limitRow(rounds, 'limit: SMTPConnection, ready buffer', deliverRate, connectionRate),
       limitRow(rounds, 'limit: nodemailer pool, sendMail', deliverRate, sendMailRate),
-      [
-        'two workers, of SMTPConnection',
-        ratio(rounds, deliveredByTwo, connectionRate),
-        whole(median(rounds, deliveredByTwo)),
-      ],
       [`worker alone, ${farMs} ms away`, '', whole(median(rounds, farRate))],
       limitRow(rounds, `limit: nodemailer pool, ${farMs} ms away`, farRate, farSendMailRate),
     ],
@@ -226,6 +217,24 @@ function waitingTable({ bulk, transactional, parked }: Waiting): string {
 
 function waitingSummary({ transactional, parked }: Waiting): string {
   return `beside bulk p99 ${transactional.p99Ms.toFixed(0)} ms, parked ${cpuShare(parked.cpu)} CPU`;
+}
+
+function webhooksTable({ single, batched, bare, waiting }: Webhooks): string {
+  const events = `${whole(waiting.events)} events waiting for a dead endpoint`;
+  return table(
+    ['webhooks', 'of the limit', ''],
+    [
+      ['to one endpoint, one by one', (single / bare).toFixed(2), `${whole(single)} events/s`],
+      ['in batches of 100', (batched / bare).toFixed(2), `${whole(batched)} events/s`],
+      ['limit: bare POSTs, same client', '', `${whole(bare)} POSTs/s`],
+      [events, '', `${whole(waiting.bytes)} bytes each beside the event`],
+    ],
+  );
+}
+
+function webhooksSummary({ single, batched, bare, waiting }: Webhooks): string {
+  const ratios = `${(single / bare).toFixed(2)} of bare POSTs, batched ${(batched / bare).toFixed(2)}`;
+  return `webhooks ${ratios}, ${whole(waiting.bytes)} B/waiting`;
 }
 
 function cpuShare(cpu: number | null): string {

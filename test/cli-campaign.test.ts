@@ -101,7 +101,7 @@ it('keeps watching while the API restarts, and uploads once another process has 
   const [, id = ''] = await sending.printed(/^(cm_\w+)$/m);
   await sending.printed(/0 of 2$/m);
   await first[Symbol.asyncDispose]();
-  await sending.printed(/^No answer from .*Trying again\.$/m);
+  await sending.printed(/^No answer from .*[^.]\. Trying again\.$/m);
   await using _second = await startPostrider({ ...env, PORT: port });
   await settle(id, 'completed');
   expect([await sending.ended, sending.output()]).toEqual([0, expect.stringContaining('completed')]);

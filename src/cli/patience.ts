@@ -29,7 +29,8 @@ export async function* patiently<Answer>(
       if (giveUpAt === Number.POSITIVE_INFINITY || now - askedAt >= patienceMs) giveUpAt = now + patienceMs;
       const waitMs = Math.max(askAgainMs, error.passing.afterMs);
       if (now + waitMs > giveUpAt) throw error;
-      if (error.message !== told) yield { text: `${process.stdout.isTTY ? '\n' : ''}${error.message} Trying again.\n` };
+      const sentence = error.message.replace(/\.?$/, '.');
+      if (error.message !== told) yield { text: `${process.stdout.isTTY ? '\n' : ''}${sentence} Trying again.\n` };
       told = error.message;
       await time.pause(waitMs);
     }

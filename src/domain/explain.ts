@@ -134,7 +134,8 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
     `It is due and waits for a free worker, with ${waiting} ${waiting === 1 ? 'email' : 'emails'} in the ${facts.lane} queue. If this lasts, check that a worker is running.`,
   waiting_for_queue: () =>
     'It is safely stored and waits for a worker to take it into the queue. If this lasts, check that a worker is running.',
-  in_hand: () => 'A worker is handling it: its message is being made or waits for a connection.',
+  in_hand: () =>
+    'A worker is handling it: its message is being made or waits for a connection. If that worker died, another takes over within twice WORKER_LOCK. If this lasts, check that a worker is running.',
   waiting_for_file: (_, { fileHost }) =>
     `One of its files is being fetched from ${fileHost}, or waits for its turn: each host gets only a share of the fetches of a worker. Waiting for a turn counts as no attempt.`,
   sending: ({ handOver }) =>

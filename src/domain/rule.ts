@@ -9,7 +9,8 @@ export type Rule = {
   holds(given: Readonly<Record<string, unknown>>): boolean;
 };
 
-const always = ({ value }: { value: unknown }): boolean => typeof value === 'object' && value !== null;
+const isObject = ({ value }: { value: unknown }): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 export function withRules<Schema extends z.ZodType>(schema: Schema, rules: readonly Rule[]): Schema {
   return rules.reduce(
@@ -17,7 +18,7 @@ export function withRules<Schema extends z.ZodType>(schema: Schema, rules: reado
       ruled.refine((given) => holds(given as Readonly<Record<string, unknown>>), {
         path: [path],
         message,
-        when: always,
+        when: isObject,
       }),
     schema,
   );

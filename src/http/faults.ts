@@ -40,12 +40,17 @@ function toFaults(issue: Issue, prefix: string): Fault[] {
     return issue.keys.map((key) => ({
       pointer: pointer + toPointer([key]),
       code: 'unknown_field',
-      message: absent.get(key) ?? usual,
+      message: absent.get(inSnakeCase(key)) ?? usual,
     }));
   }
   const branch = issue.code === 'invalid_union' ? bestBranch(issue.errors) : undefined;
   if (branch !== undefined) return branch.flatMap((inner) => toFaults(inner, pointer));
   return [{ pointer, code: issue.message === isRequired ? 'required' : issue.code, message: issue.message }];
+}
+
+/** `domainId`, as the fields of Resend's SDK for Node.js are written, is `domain_id`. */
+function inSnakeCase(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** The branch of a union that a value was meant for: of the branches with its type, the one with the fewest faults. */

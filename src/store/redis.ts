@@ -1,6 +1,7 @@
 /** Connections to Redis and the way scripts are run on them. */
 import { createHash } from 'node:crypto';
 import { Redis, type RedisOptions } from 'ioredis';
+import { inPlainWords } from '../domain/tls-trouble.ts';
 import { ScriptCommand } from './script-command.ts';
 
 /** How a connection waits while Redis is away. */
@@ -110,7 +111,8 @@ export async function openRedis(
     // The reason is worth more than the message that the connection was closed.
     const { message } = reason ?? error;
     const Kind = awayMessage.test(message) ? RedisAwayError : Error;
-    throw new Kind(`Redis at ${placeOf(url)} cannot be reached: ${message}`, { cause: error });
+    const advice = ca === undefined && /certificate/.test(message) ? '. Set REDIS_CA to the certificate to trust' : '';
+    throw new Kind(`Redis at ${placeOf(url)} cannot be reached: ${inPlainWords(message)}${advice}`, { cause: error });
   });
   // When the server refuses the database, ioredis silently stays in database 0.
   const { db = 0 } = redis.options;

@@ -60,7 +60,7 @@ it('an API that is away, is killed once the campaign is made, and killed again o
   const { port } = new URL(first.url);
   await first[Symbol.asyncDispose]();
   await using sending = run('send', list, '--template', 't', '--url', first.url);
-  await sending.printed(/^No answer from .*ECONNREFUSED.* Trying again\.$/m);
+  await sending.printed(/^No answer from .*ECONNREFUSED.*\. Trying again\.$/m);
   for (const gap of ['campaign made/answered', 'campaign moved/answered']) {
     await using victim = await startPostrider({ ...env, PORT: port, STOP_HERE: gap }, stopHere);
     await victim.printed(new RegExp(`stopped at ${gap}`));
@@ -85,7 +85,8 @@ it('a read also waits for an API that is away, and an API killed after it paused
   await first[Symbol.asyncDispose]();
   await using looking = run('status', id, '--url', first.url);
   await using pausing = run('pause', id, '--url', first.url);
-  for (const waiting of [looking, pausing]) await waiting.printed(/^No answer from .*ECONNREFUSED.* Trying again\.$/m);
+  for (const waiting of [looking, pausing])
+    await waiting.printed(/^No answer from .*ECONNREFUSED.*\. Trying again\.$/m);
   await using victim = await startPostrider({ ...env, PORT: port, STOP_HERE: 'campaign moved/answered' }, stopHere);
   await victim.printed(/stopped at campaign moved/);
   victim.kill('SIGKILL');

@@ -13,6 +13,10 @@ it.each([
   [`write EPROTO ${version}`, 'write EPROTO SSL routines: wrong version number'],
   [version + alert, 'SSL routines: wrong version number; SSL routines: ssl/tls alert handshake failure'],
   ['error:0308010C:digital envelope routines::unsupported', 'digital envelope routines: unsupported'],
+  [
+    'self-signed certificate; if the root CA is installed locally, try running Node.js with --use-system-ca',
+    'self-signed certificate',
+  ],
   ['connect ECONNREFUSED 192.0.2.1:443', 'connect ECONNREFUSED 192.0.2.1:443'],
   ['Invalid greeting: 554-No\n554 error: none', 'Invalid greeting: 554-No\n554 error: none'],
 ])('%j', (message, words) => {

@@ -143,8 +143,8 @@ describe('a body in JSON', () => {
     expect(await postrider.api('DELETE', `/v1/webhooks/${hook.body.id}`, '')).toMatchObject({ status: 200 });
   });
 
-  it('that is null still counts as a body', async () => {
-    const { body } = await postrider.api('POST', '/v1/emails', 'null');
+  it.each(['null', '[]'])('that is %s counts as a body, which must be an object', async (text) => {
+    const { body } = await postrider.api('POST', '/v1/emails', text);
     expect(body.errors).toEqual([{ pointer: '', code: 'invalid_type', message: 'must be an object' }]);
   });
 

@@ -52,6 +52,14 @@ const cases: readonly (readonly [schema: z.ZodType, value: unknown, fault: strin
   [z.string().includes('@'), 'x', ' invalid_format: must contain @'],
   [z.string().refine(() => false), 'x', ' custom: is not valid'],
   [z.strictObject({}), { 'a/b~': 1 }, '/a~1b~0 unknown_field: is not a known field'],
+  ...['domain_id', 'domainId'].map(
+    (name) =>
+      [
+        z.strictObject({}),
+        { [name]: 'd' },
+        `/${name} unknown_field: is not known here: name the domains that it may send from in from_domains, such as ["example.com"]`,
+      ] as const,
+  ),
   [
     z.record(z.string().max(2), z.string()),
     { long: '' },

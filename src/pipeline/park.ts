@@ -1,6 +1,7 @@
 /**
  * park: puts an email aside until its transport can take it. One that was released to a worker without a connection is passed on to another
- * worker. An email whose time is over is settled with the reason it waited for.
+ * worker. An email whose time is over is settled with the reason it waited for, unless it only waits for a free connection: then it comes again at
+ * once, and is admitted.
  */
 import { notTaken, type SettledOutcome } from '../domain/outcome.ts';
 import { ratesOf } from '../domain/standing.ts';
@@ -26,7 +27,7 @@ export async function park(
   due: DueEmail,
   refused: Refused,
 ): Promise<Parked | SettledOutcome> {
-  const isOver = due.endsAt <= deps.now();
+  const isOver = due.endsAt <= deps.now() && refused.kind !== 'full';
   const isParked = refused.kind === 'over_budget';
   if (isOver) {
     if (isParked) await deps.budgets.forget(name, due.id, due.lane);

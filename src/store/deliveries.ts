@@ -119,7 +119,9 @@ return answer`,
   'at_once',
 );
 
-async function readRecords(redis: Redis, members: readonly RecordMember[]): Promise<(Delivery | null)[]> {
+type FoundRecord = { readonly json: string; readonly status: DeliveryStatus | undefined };
+
+async function readRecords(redis: Redis, members: readonly RecordMember[]): Promise<FoundRecord[]> {
   const names = members.flatMap(({ webhookId }) =>
     recordKeys.inOrder({
       deliveries: keys.deliveries(webhookId),
@@ -130,10 +132,7 @@ async function readRecords(redis: Redis, members: readonly RecordMember[]): Prom
   );
   const ids = members.map(({ id }) => id);
   const read = (await recordsScript(redis, names, ids)) as (string | number)[];
-  return ids.map((_, n) => {
-    const status = deliveryStatuses[Number(read[2 * n + 1]) - 1];
-    return status === undefined ? null : unpackDelivery(String(read[2 * n]), status);
-  });
+  return ids.map((_, n) => ({ json: String(read[2 * n]), status: deliveryStatuses[Number(read[2 * n + 1]) - 1] }));
 }
 
 export function openDeliveries(redis: Redis) {
@@ -157,8 +156,9 @@ export function openDeliveries(redis: Redis) {
     return wanted.flatMap(({ status }, index) => (records[index] ? [unpackDelivery(records[index], status)] : []));
   }
 
-  function get(webhookId: string, id: string): Promise<Delivery | null> {
-    return readInGroup({ webhookId, id, claim: null, bytes: id.length });
+  async function get(webhookId: string, id: string): Promise<Delivery | null> {
+    const { json, status } = await readInGroup({ webhookId, id, claim: null, bytes: id.length });
+    return status === undefined ? null : unpackDelivery(json, status);
   }
 
   return {

@@ -75,11 +75,14 @@ export function openEvents(redis: Redis) {
 
 type PlaceMember = Member & { readonly place: string };
 
-/** KEYS outbox; ARGV places. Answers the row at each, or false. */
+/** KEYS outbox; ARGV places. Answers the row at each, or false; what is no place has no row, and keeps none of the others back. */
 const placesScript = script(
   `
 local rows = {}
-for i, place in ipairs(ARGV) do rows[i] = redis.call('XRANGE', KEYS[1], place, place)[1] or false end
+for i, place in ipairs(ARGV) do
+  local isPlace = string.find(place, '^%d+%-%d+$')
+  rows[i] = isPlace and redis.call('XRANGE', KEYS[1], place, place)[1] or false
+end
 return rows`,
   'at_once',
 );

@@ -96,8 +96,8 @@ it('those of several places are read in one step, each in the order asked for; a
   for (const asked of ['start', 'pause'] as const) await move(id, asked);
   const [first = '', second = ''] = (await redis.xrange(keys.outbox, '-', '+')).map(([place]) => place);
   await redis.config('RESETSTAT');
-  const read = await Promise.all([second, '1-1', first].map((place) => store.events.at(place)));
-  expect(read.map((event) => event?.type)).toEqual(['campaign.paused', undefined, 'campaign.started']);
+  const read = await Promise.all([second, '1-1', 'no place', first].map((place) => store.events.at(place)));
+  expect(read.map((event) => event?.type)).toEqual(['campaign.paused', undefined, undefined, 'campaign.started']);
   expect(await redis.info('commandstats')).toMatch(/cmdstat_eval(sha)?:calls=1,/);
 });
 

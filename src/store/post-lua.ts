@@ -58,13 +58,17 @@ local function begun(record, beginning)
 end
 `;
 
-/** Lua: whether a batch was never answered but by that it is too large. */
+/** Lua: whether a batch was never answered but by that it is too large. Of a record that cannot be read that is not known. */
 export const isOnlySplit = `
-local function isOnlySplit(record)
+local function areAllTooLarge(record)
   for _, try in ipairs(cjson.decode(record).t) do
     if try[2] ~= ${tooLarge} then return false end
   end
   return true
+end
+local function isOnlySplit(record)
+  local isRead, areAll = pcall(areAllTooLarge, record)
+  return isRead and areAll
 end
 `;
 

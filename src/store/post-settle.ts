@@ -112,8 +112,10 @@ local function settle(key, at)
     trim(answersByTime, answers, tonumber(keptAnswers), 0)
   end
   local function isThere()
-    local webhook = redis.call('HGET', webhooks, id)
-    return not webhook or cjson.decode(webhook).endpoint == url
+    local stored = redis.call('HGET', webhooks, id)
+    if not stored then return true end
+    local isRead, webhook = pcall(cjson.decode, stored)
+    return isRead and webhook.endpoint == url
   end
   if isSplit and isThere() then
     local last = redis.call('HGET', limit, 'delivery')

@@ -236,6 +236,22 @@ describe('the outcome of a try', () => {
     expect(own.map((delivery) => delivery?.status)).toEqual(['failed', undefined, 'pending', 'success']);
   });
 
+  it('is written down also beside data that cannot be read', async () => {
+    await wait(3);
+    const { parcels, leaseEnd } = await take();
+    const [split = '', down = '', last = ''] = parcels;
+    await redis.hset(keys.batchLimit('wh_1'), 'delivery', 'dl_1_1');
+    await redis.hset(keys.deliveries('wh_1'), 'dl_1_1', '{"p":');
+    await redis.hset(keys.webhooks, 'wh_2', '{"endpoint":');
+    await redis.zadd(keys.posting('wh_2'), leaseEnd, down);
+    const tries = [
+      posts.settle('wh_1', settled(split, leaseEnd, { status: 'failed', endpoint: null, halves: [place(8)] }), now),
+      posts.settle('wh_2', settled(down, leaseEnd, { endpoint: 'down' }), now),
+      posts.settle('wh_1', settled(last, leaseEnd, {}), now),
+    ];
+    expect(await Promise.all(tries)).toEqual([true, true, true]);
+  });
+
   it('is remembered of the last thousand or so, and of answers the last two hundred', async () => {
     for (let round = 0; round < 30; round++) {
       await wait(50, round * 50);

@@ -214,44 +214,6 @@ describe('the outcome of a try', () => {
     expect(await posts.settle('wh_1', settled(parcels[0] ?? '', second.leaseEnd, {}), now)).toBe(false);
   });
 
-  it('of several in one turn is written down in one step, and each by its own lease', async () => {
-    await wait(4);
-    const { parcels, leaseEnd } = await take();
-    const [split = '', late = '', last = '', left = ''] = parcels;
-    await posts.settle('wh_1', settled(left, leaseEnd, {}), now);
-    const halves = [place(7), place(8)];
-    const tries = [
-      settled(split, leaseEnd, { status: 'failed', endpoint: null, halves }),
-      settled(late, leaseEnd - 5_000, {}),
-      settled(last, leaseEnd, { status: 'pending', nextAt: now + 5_000 }),
-    ];
-    await redis.config('RESETSTAT');
-    expect(await Promise.all(tries.map((one) => posts.settle('wh_1', one, now)))).toEqual([true, false, true]);
-    expect(await redis.info('commandstats')).toContain('cmdstat_evalsha:calls=1,');
-    expect(await redis.zrange(keys.posting('wh_1'), '0', '-1')).toEqual([late]);
-    const waiting = await redis.zrange(keys.posts('wh_1'), '0', '-1', 'WITHSCORES');
-    const scores = [place(7), now, place(8), now, last, now + 5_000, late, leaseEnd];
-    expect(waiting).toEqual(scores.map(String));
-    const own = await Promise.all(parcels.map((parcel) => openDeliveries(redis).of('wh_1', parcel)));
-    expect(own.map((delivery) => delivery?.status)).toEqual(['failed', undefined, 'pending', 'success']);
-  });
-
-  it('is written down also beside data that cannot be read', async () => {
-    await wait(3);
-    const { parcels, leaseEnd } = await take();
-    const [split = '', down = '', last = ''] = parcels;
-    await redis.hset(keys.batchLimit('wh_1'), 'delivery', 'dl_1_1');
-    await redis.hset(keys.deliveries('wh_1'), 'dl_1_1', '{"p":');
-    await redis.hset(keys.webhooks, 'wh_2', '{"endpoint":');
-    await redis.zadd(keys.posting('wh_2'), leaseEnd, down);
-    const tries = [
-      posts.settle('wh_1', settled(split, leaseEnd, { status: 'failed', endpoint: null, halves: [place(8)] }), now),
-      posts.settle('wh_2', settled(down, leaseEnd, { endpoint: 'down' }), now),
-      posts.settle('wh_1', settled(last, leaseEnd, {}), now),
-    ];
-    expect(await Promise.all(tries)).toEqual([true, true, true]);
-  });
-
   it('is remembered of the last thousand or so, and of answers the last two hundred', async () => {
     for (let round = 0; round < 30; round++) {
       await wait(50, round * 50);

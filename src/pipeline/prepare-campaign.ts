@@ -1,7 +1,9 @@
 /** prepare-campaign: compiles the content of a campaign once and makes the letter to each recipient of it. */
+
 import type { CampaignContent, CampaignHead, CampaignRow } from '../domain/campaign.ts';
 import { placeContent, placeVariables } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
+import { type Kept, keptOr } from '../domain/kept.ts';
 import { type CompiledTemplate, type TemplateFault, unmadeBecause, type WovenLetter } from '../domain/template.ts';
 import type { WovenContent } from '../domain/woven.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -35,8 +37,7 @@ export type Letter = {
 /** `fault` says why there is no message. */
 export type Written = { readonly raw: Buffer } | { readonly fault: string };
 
-/** The least recently used first. */
-type KeptCampaigns = Map<string, Promise<PreparedCampaign | null>>;
+type KeptCampaigns = Kept<PreparedCampaign | null>;
 
 /** As many campaigns as a worker sends in turn. Compiled content takes about twenty times the memory of its source. */
 const maxKept = 16;
@@ -44,14 +45,7 @@ const maxKept = 16;
 /** Null when the campaign is gone. A kept one is never out of date: neither head nor content changes once a campaign is sent. */
 export async function prepareCampaign(deps: Deps, id: string): Promise<PreparedCampaign | null> {
   const { kept } = deps;
-  const prepared = kept.get(id) ?? prepareAnew(deps, id);
-  kept.delete(id);
-  kept.set(id, prepared);
-  for (const oldest of kept.keys()) if (kept.size > maxKept) kept.delete(oldest);
-  const found = await prepared.catch((error: unknown) => {
-    kept.delete(id);
-    throw error;
-  });
+  const found = await keptOr(kept, id, maxKept, () => prepareAnew(deps, id));
   if (found === null) kept.delete(id);
   return found;
 }

@@ -1,6 +1,7 @@
 /** Reads the recipients of a campaign, a slice at a time, and keeps the last chunks that were read. */
 import type { Redis } from 'ioredis';
 import { type CampaignRow, chunkSize, sliceSize } from '../domain/campaign.ts';
+import { type Kept, keptOr } from '../domain/kept.ts';
 import { unpackChunk } from './campaign-chunk.ts';
 import { keys } from './keys.ts';
 
@@ -11,21 +12,12 @@ const maxChunks = 16;
 
 /** @returns a function that reads the recipients of a slice; undefined at places without one, or whose recipient cannot be read */
 export function openCampaignRows(redis: Redis) {
-  /** The least recently used first. */
-  const chunks = new Map<string, Promise<Rows>>();
+  const chunks: Kept<Rows> = new Map();
 
   return async ({ campaignId, slice }: { readonly campaignId: string; readonly slice: number }): Promise<Rows> => {
     const first = slice * sliceSize;
     const name = keys.campaignChunk(campaignId, Math.floor(first / chunkSize));
-    const chunk = chunks.get(name) ?? readChunk(redis, name);
-    chunks.delete(name);
-    chunks.set(name, chunk);
-    for (const oldest of chunks.keys()) if (chunks.size > maxChunks) chunks.delete(oldest);
-    // A failed read is not kept: the next call tries again.
-    const rows = await chunk.catch((error: unknown) => {
-      chunks.delete(name);
-      throw error;
-    });
+    const rows = await keptOr(chunks, name, maxChunks, () => readChunk(redis, name));
     return Array.from({ length: sliceSize }, (_, n) => rows[(first % chunkSize) + n]);
   };
 }

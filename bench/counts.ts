@@ -86,8 +86,8 @@ export const counts: Readonly<Record<Size, Counts>> = {
 
 /** Keep-alive connections of the load generator, each with one request under way. */
 export const httpConnections = 50;
-/** SMTP connections of every sender that has a pool, ours among them. */
-export const smtpConnections = 10;
+/** SMTP connections of every sender that has a pool, ours among them: twice the default, as a busy account has. */
+export const smtpConnections = 20;
 /** Round trip to a server that is far away, as one of a provider in the same part of the world is. */
 export const farMs = 20;
 /** The raw client loads a connection fully; a few saturate the sink. */

@@ -20,19 +20,19 @@ export async function measureBatch(bench: Bench): Promise<BatchCost> {
     const after = await cpuOf([api.pid, redis.pid]);
     return before === null || after === null ? null : ((after - before) * 1_000_000) / count;
   };
-  const batches = async (bodyOf: (first: number) => object) => {
-    for (let n = 0; n < counts.batches; n++) await postBatch(`${url}/batch`, bodyOf(n * batchSize));
+  const batches = async (emails: number, bodyOf: (first: number) => object) => {
+    for (let first = 0; first < emails; first += batchSize) await postBatch(`${url}/batch`, bodyOf(first));
   };
 
   await post(bench, { url, apiKey, count: counts.warmUp, firstNumber: 0 });
-  await postBatch(`${url}/batch`, listOf(0));
-  await postBatch(`${url}/batch`, overBase(0));
+  await batches(counts.warmUp, listOf);
+  await batches(counts.warmUp, overBase);
   const single = await costOf(counts.ours, async () => {
     await post(bench, { url, apiKey, count: counts.ours, firstNumber: 0 });
   });
   const emails = counts.batches * batchSize;
-  const list = await costOf(emails, () => batches(listOf));
-  const base = await costOf(emails, () => batches(overBase));
+  const list = await costOf(emails, () => batches(emails, listOf));
+  const base = await costOf(emails, () => batches(emails, overBase));
   return single === null || list === null || base === null ? null : { single, list, base };
 }
 

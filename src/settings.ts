@@ -92,9 +92,9 @@ export const settings = z.object({
     'Total size of the request bodies over 256 KB that one API handles at a time. Further ones are refused with 503, before they are read if they state their length. Smaller bodies have separate room, half as much. A batch counts with its base written out. Letters made from templates count too. A key, with the keys it made, gets at most three quarters of the room that other keys leave. While handled, bodies take up to five times as much memory.',
   ),
   WORKER_CONCURRENCY: expects(
-    wholeNumber(1, 10_000).prefault('50'),
+    wholeNumber(1, 10_000).prefault('100'),
     'a whole number from 1',
-    'Emails of each lane that one worker handles at a time, and as many webhook POSTs; in addition, each webhook endpoint may have one.',
+    'Emails of each lane that one worker handles at a time, and as many webhook POSTs; in addition, each webhook endpoint may have one. Set it to more than twice the connections of a transport: each connection to a distant server has two emails under way.',
   ),
   WORKER_MAIL_BYTES: expects(
     byteSize('1mb', '64gb').prefault('64mb'),

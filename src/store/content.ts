@@ -33,8 +33,8 @@ const compressed = Buffer.of(1);
 /** Bytes of the length of the head. */
 const lengthBytes = 4;
 
-/** Content up to this weight is loaded with its email and waits for no room in memory: all of it in hand is little. */
-const lightBytes = 256 * 1_024;
+/** Content up to this weight is loaded with its email and waits for no room in memory: all that two lanes have in hand is little (25 MB). */
+const lightBytes = 128 * 1_024;
 /** A heavy content begins with this byte and its weight. */
 export const heavyMark = 2;
 export const heavyHeadBytes = 5;

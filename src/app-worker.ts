@@ -88,11 +88,11 @@ export async function openWorkers(common: Common): Promise<void> {
 
   const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now, ownNow };
   for (const lane of lanes) {
-    const inHand = makeSemaphore(config.WORKER_CONCURRENCY);
+    const [inHand, line] = [makeSemaphore(config.WORKER_CONCURRENCY), makeSemaphore(1)];
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);
     const queue = deliverQueues[lane];
     const attempting = attempt.bind(null, { ...attemptDeps, room });
-    const ofLane = { attempt: attempting, fetchFile: fetching[lane], lane, inHand, queue };
+    const ofLane = { attempt: attempting, fetchFile: fetching[lane], lane, inHand, line, queue };
     const stage = deliver.bind(null, { ...deliverDeps, ...ofLane });
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));

@@ -33,8 +33,8 @@ function decided(given: z.output<typeof settings>) {
       transactional: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE },
       bulk: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE_BULK },
     },
-    /** A job has no more emails than a worker takes in hand at a time. */
-    feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
+    /** A job takes its places together: with a quarter of them at most, three quarters are always in use. */
+    feeding: { jobSize: Math.min(Math.ceil(given.WORKER_CONCURRENCY / 4), 25), leaseMs: given.WORKER_LOCK },
     emailRetentionMs: {
       content: Math.min(given.RETENTION_CONTENT, given.RETENTION_RECORDS),
       record: given.RETENTION_RECORDS,

@@ -21,6 +21,8 @@ type Deps = {
   lane: Lane;
   /** Emails in hand at a time. */
   inHand: Pick<Semaphore, 'take'>;
+  /** One job at a time takes places: those behind it must not take them one by one. */
+  line: Pick<Semaphore, 'take'>;
   /** Ids of emails that were handed over and whose answer is not stored yet. */
   handedOver: Set<string>;
   attempt(job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted>;
@@ -40,8 +42,10 @@ type Deps = {
   now(): number;
 };
 
-/** A job that waits this long for places in hand goes back to the queue, where another worker may take it. */
+/** A job waits in line for this long, and for each place. Then it goes back to the queue, where another worker may take it. */
 const placeWaitMs = 2_000;
+/** At the head of the line, it begins after this with the places that are free: an email that hangs must not keep it from them. */
+const togetherWaitMs = 100;
 /** An email that another job is working on is looked at again after this long, in case that job fails. */
 const leaveAloneMs = 5_000;
 /**
@@ -57,38 +61,76 @@ const troubleWaitMs = 5_000;
 const damagedWaitMs = 60_000;
 
 export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
-  const release = await deps.inHand.take(deps.stopping, job.emails.length, placeWaitMs);
-  if (release === null) return { again: deps.now() };
+  const leaveLine = await deps.line.take(deps.stopping, 1, placeWaitMs);
+  if (leaveLine === null) return { again: deps.now() };
+  const { count, ends } = await begin(deps, job).finally(leaveLine);
+  if (count === 0) return { again: deps.now() };
+  const marked = ended(markAgain(deps, job.emails.slice(count), deps.now()));
+  // Thrown only after all have ended: a new run of this job would settle as unknown what is still being sent.
+  for (const end of await Promise.all([...ends, marked])) if (end !== null) throw end.error;
+  return done;
+}
+
+/** Something ended: with an error, or null. */
+type End = { readonly error: unknown } | null;
+
+/** It never rejects, so it may be waited for late. */
+function ended(work: Promise<unknown>): Promise<End> {
+  return work.then(
+    () => null,
+    (error: unknown) => ({ error }),
+  );
+}
+
+/** Begins the first `count` emails of a job: all together, or as many as find places one by one. */
+async function begin(deps: Deps, job: DeliverJob): Promise<{ count: number; ends: Promise<End>[] }> {
+  const { inHand, stopping } = deps;
+  const places = await inHand.take(stopping, job.emails.length, togetherWaitMs);
+  if (places !== null) return { count: job.emails.length, ends: [ended(dealWithAll(deps, job, job.emails, places))] };
+  const ends: Promise<End>[] = [];
+  for (const id of job.emails) {
+    const place = await inHand.take(stopping, 1, placeWaitMs);
+    if (place === null) break;
+    ends.push(ended(dealWithAll(deps, job, [id], place)));
+  }
+  return { count: ends.length, ends };
+}
+
+/** Loads emails of a job and deals with each. @param release gives back their places */
+async function dealWithAll(
+  deps: Deps,
+  job: DeliverJob,
+  ids: readonly string[],
+  release: (part?: number) => void,
+): Promise<void> {
   try {
-    const [loaded, voidPermits] = await Promise.all([loadAll(deps, job), deps.findPermits(job.emails)]);
+    const [loaded, voidPermits] = await Promise.all([loadAll(deps, ids), deps.findPermits(ids)]);
     const suppressed = await deps.suppress(loaded, deps.lane);
     const deal = async (id: string, place: number) => {
       await dealWith(deps, job, loaded[place] ?? null, suppressed[place] ?? null).finally(() => release(1));
       await voidPermits(id);
     };
-    const dealt = await Promise.allSettled(job.emails.map(deal));
-    // Thrown only after all have ended: a new run of this job would settle as unknown what is still being sent.
-    for (const one of dealt) if (one.status === 'rejected') throw one.reason;
-    return done;
+    // Rejects only after all have ended.
+    for (const end of await Promise.all(ids.map((id, place) => ended(deal(id, place))))) if (end) throw end.error;
   } finally {
     release();
   }
 }
 
 /** Records that cannot be read are marked to be looked at again later. The other emails of the job go on. */
-async function loadAll(deps: Deps, job: DeliverJob): Promise<(EmailInHand | null)[]> {
+async function loadAll(deps: Deps, ids: readonly string[]): Promise<(EmailInHand | null)[]> {
   const damaged: string[] = [];
-  const loaded = await deps.emails.loadAll(job.emails, (email, error) => {
+  const loaded = await deps.emails.loadAll(ids, (email, error) => {
     deps.onTrouble('deliver', error, { email });
     damaged.push(email);
   });
-  const at = deps.now() + damagedWaitMs;
-  await deps.due.mark(
-    deps.lane,
-    damaged.map((id) => ({ id, at })),
-    deps.now(),
-  );
+  await markAgain(deps, damaged, deps.now() + damagedWaitMs);
   return loaded;
+}
+
+async function markAgain({ due, lane, now }: Deps, ids: readonly string[], at: number): Promise<void> {
+  const marks = ids.map((id) => ({ id, at }));
+  await due.mark(lane, marks, now());
 }
 
 /** Sends one email. When nothing was settled, marks at once when it comes again: other emails of the job may take minutes. */
@@ -106,7 +148,7 @@ async function dealWith(
   };
   const at = await deliverOne(deps, job, email, suppressed).catch(trouble);
   deps.handedOver.delete(id);
-  if (at !== null) await deps.due.mark(deps.lane, [{ id, at }], deps.now());
+  if (at !== null) await markAgain(deps, [id], at);
 }
 
 function lookAgainAt(pausedAt: number, now: number): number {

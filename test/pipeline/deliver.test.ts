@@ -48,6 +48,7 @@ function run(
       queue: { isLive: async () => false },
       lane: 'transactional' as const,
       inHand: makeSemaphore(50),
+      line: makeSemaphore(1),
       room: makeSemaphore(1_000),
     },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
@@ -81,6 +82,39 @@ it('an email that comes again is marked while another email of its job hangs', a
   answered.resolve({ kind: 'withheld' });
   expect(await job).toEqual(done);
   expect(await marks()).toContain(hanging);
+});
+
+it('an email that hangs keeps no other job from the places that are free', async () => {
+  const [hanging, ...others] = await Promise.all(['hang@x.co', 'b@x.co', 'c@x.co', 'd@x.co'].map((to) => accept(to)));
+  const inHand = makeSemaphore(3);
+  const answered = Promise.withResolvers<Dispatched>();
+  const hung = run([hanging ?? ''], () => answered.promise, undefined, { inHand });
+  const seen = { settled: new Map<string, unknown>(), troubles: [] };
+  expect(await run(others, handOver, seen, { inHand })).toEqual(done);
+  expect([...seen.settled.keys()]).toEqual(others);
+  answered.resolve({ kind: 'withheld' });
+  expect(await hung).toEqual(done);
+});
+
+it('emails of a job that find no place come again by themselves, while another of it is in hand', async () => {
+  const [first, second, third] = await Promise.all(['a@x.co', 'b@x.co', 'c@x.co'].map((to) => accept(to)));
+  const [inHand, line, stopping] = [makeSemaphore(2), makeSemaphore(1), new AbortController()];
+  const answered = Promise.withResolvers<Dispatched>();
+  const begun: string[] = [];
+  const hang = ({ email }: Outgoing) => {
+    begun.push(email.facts.id);
+    return answered.promise;
+  };
+  const more = { inHand, line, stopping: stopping.signal };
+  const hung = run([first ?? ''], hang, undefined, more);
+  const job = run([second ?? '', third ?? ''], hang, undefined, more);
+  await until('both places to be taken', () => begun.length === 2);
+  stopping.abort();
+  const marks = () => redis.zrange(keys.again('transactional'), '0', '-1');
+  await until('the third to be marked', async () => (await marks()).length === 1, marks);
+  expect(await marks()).toEqual([third]);
+  answered.resolve({ kind: 'withheld' });
+  expect(await Promise.all([hung, job])).toEqual([done, done]);
 });
 
 it('an email whose campaign is canceled is canceled, not sent; while that is not possible yet, it is looked at again', async () => {

@@ -55,7 +55,12 @@ async function work(dispatch: (outgoing: Outgoing) => Promise<Dispatched>, now: 
   const fleet = { transports: { plan }, known: new Map(), budgets: store.budgets };
   const deps = {
     ...{ emails: store.emails, due: store.due, campaigns: store.campaigns, queue: { isLive: async () => false } },
-    ...{ lane: 'transactional' as const, inHand: makeSemaphore(50), room: makeSemaphore(1_000) },
+    ...{
+      lane: 'transactional' as const,
+      inHand: makeSemaphore(50),
+      line: makeSemaphore(1),
+      room: makeSemaphore(1_000),
+    },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId, dispatch, now },
     findPermits: findPermits.bind(null, { ...fleet, now }),
     suppress: suppress.bind(null, store),

@@ -145,7 +145,7 @@ export function drawOf(emailId: string): number {
 }
 
 /** The same for all plans that route mail in the same way: 16 characters. */
-export function routingPrint({ routes, rules }: TransportPlan): string {
+export function routingHash({ routes, rules }: TransportPlan): string {
   return hash('sha256', JSON.stringify([routes, rules]), 'base64url').slice(0, 16);
 }
 

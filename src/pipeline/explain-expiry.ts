@@ -15,7 +15,7 @@ import type { TransportStates } from '../store/transport-states.ts';
 type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
   states: Pick<TransportStates, 'read'>;
-  budgets: Pick<Budgets, 'left' | 'counts'>;
+  budgets: Pick<Budgets, 'left' | 'countParked'>;
   now(): number;
 };
 
@@ -49,7 +49,7 @@ export async function explainExpiry(deps: Deps, outline: Outline, missing: Missi
 
 /** Rates are checked first: they stop mail before connections do. The email itself may be parked no more, so all parked mail counts. */
 async function whyFull({ budgets, now }: Deps, name: string, rates: readonly Rate[]): Promise<string | null> {
-  const [left, counts] = await Promise.all([budgets.left(name, rates, now()), budgets.counts([name])]);
+  const [left, counts] = await Promise.all([budgets.left(name, rates, now()), budgets.countParked([name])]);
   const isUsedUp = left.some(({ remaining, nextAt }) => (remaining === null ? nextAt > now() : remaining < 1));
   const { transactional = 0, bulk = 0 } = counts.get(name) ?? {};
   if (isUsedUp) return `transport ${name} had used up its rate`;

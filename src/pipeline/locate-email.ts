@@ -23,7 +23,7 @@ type Deps = {
   due: Pick<Due, 'waiting' | 'isForFile'>;
   emails: Pick<Emails, 'content'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'whereabouts'>>>;
-  budgets: Pick<Budgets, 'names' | 'whereParked'>;
+  budgets: Pick<Budgets, 'parkedFor' | 'whereParked'>;
   campaigns: Pick<Campaigns, 'get'>;
   slices: Pick<CampaignSlices, 'setAside'>;
   reportTransports(names: readonly string[]): Promise<readonly TransportReport[]>;
@@ -80,7 +80,7 @@ async function findHoldUp(deps: Deps, { facts }: StoredEmail): Promise<ParkedAt 
 async function findParked(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
   const { id, lane } = email.facts;
   const transports = routeFor(deps.plans.plan, email.facts).transports;
-  const names = [...new Set([...transports, ...(await deps.budgets.names())])];
+  const names = [...new Set([...transports, ...(await deps.budgets.parkedFor())])];
   const places = await Promise.all(
     names.map(async (name) => ({ name, place: await deps.budgets.whereParked(name, id, lane) })),
   );

@@ -3,7 +3,7 @@ import type { Nudge } from '../concurrency/nudge.ts';
 import type { Rate } from '../domain/rate.ts';
 import { mostReleased } from '../domain/release.ts';
 import { freshState, hasStandIn, isInService, ratesOf, standingOf } from '../domain/standing.ts';
-import { routingPrint, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
+import { routingHash, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialMissed, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Transport } from '../outbound/transport.ts';
@@ -21,7 +21,7 @@ type Deps = {
   memory: Memory;
   states: Pick<TransportStates, 'read' | 'takeProbe' | 'grant'>;
   allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
-  budgets: Pick<Budgets, 'release' | 'names' | 'unpark' | 'noteRouting' | 'forgetRoutings'>;
+  budgets: Pick<Budgets, 'release' | 'parkedFor' | 'unpark' | 'noteRouting' | 'forgetRoutings'>;
   /** It takes as long as it takes, and never rejects. */
   probe(transport: Transport, stop: AbortSignal): Promise<void>;
   nudge: Nudge;
@@ -86,14 +86,14 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<boolean> {
   const { memory } = deps;
   const names = Object.keys(plan.transports);
   const takers = new Set(names.filter((name) => isWell(deps, name) || hasMissedTrial(deps, name)));
-  const routing = routingPrint(plan);
+  const routing = routingHash(plan);
   const isNew = memory.routing !== routing;
   // Not those that another worker still has: it would only park again what is released here.
   const former = await deps.budgets.noteRouting(routing, deps.now());
   const isRerouted = former.length > 0 || (isNew && memory.routing !== null);
   const hasChanged = isNew || takers.symmetricDifference(memory.takers).size > 0;
   let haveMoved = true;
-  for (const name of await deps.budgets.names()) {
+  for (const name of await deps.budgets.parkedFor()) {
     const moves = names.includes(name)
       ? isRerouted || (hasChanged && !isWell(deps, name) && hasStandIn(plan, name, takers))
       : await isForsaken(deps, name);
@@ -195,7 +195,7 @@ async function releaseTrial(deps: Deps, name: string, rates: readonly Rate[], no
     return released + left > 0;
   };
   if (await release(name, rates)) return;
-  for (const other of await budgets.names()) {
+  for (const other of await budgets.parkedFor()) {
     const isServed = isWell(deps, other) || !hasStandIn(transports.plan, other, new Set([name]));
     // It takes no token of the transport that it is not to go over.
     if (!isServed) await release(other, []);

@@ -12,7 +12,7 @@ type Deps = {
   plans: Pick<Plans, 'plan'>;
   transportStates: Pick<TransportStates, 'read'>;
   allotments: Pick<Allotments, 'pools'>;
-  budgets: Pick<Budgets, 'counts' | 'left'>;
+  budgets: Pick<Budgets, 'countParked' | 'left'>;
   now(): number;
 };
 
@@ -25,7 +25,7 @@ export async function reportTransports(deps: Deps, only?: readonly string[]): Pr
   const [states, pools, parked] = await Promise.all([
     deps.transportStates.read(names),
     deps.allotments.pools(names, now),
-    deps.budgets.counts(names),
+    deps.budgets.countParked(names),
   ]);
   const reports = all.map(async (settings): Promise<TransportReport> => {
     const { name } = settings;

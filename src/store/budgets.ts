@@ -19,6 +19,7 @@ import {
   voidScript,
 } from './budget-scripts.ts';
 import { keys } from './keys.ts';
+import { openParked } from './parked.ts';
 
 export type Budgets = ReturnType<typeof openBudgets>;
 
@@ -56,8 +57,6 @@ type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: numb
 const maxReleased = 500;
 /** Such releases together: a fraction of a second, in which the caller tends no transport. */
 const maxUnparkSteps = 20;
-/** A routing that no worker noted for this long is in use no more. Workers note theirs each second, and their clocks differ by less than five. */
-const routingGoneMs = 10_000;
 
 type Given = Member & { readonly rates: readonly Rate[]; readonly now: number };
 type Asked = Given & { readonly emails: readonly DueEmail[] };
@@ -107,6 +106,8 @@ export function openBudgets(redis: Redis) {
   }
 
   return {
+    ...openParked(redis),
+
     /**
      * For each email, in order, whether it may go now. An email that may not is parked, unless it is of a campaign or would be the trial. An
      * email with a permit, from a release, uses it up. Without one it takes a token of every rate, unless another email waits before it: of its
@@ -172,20 +173,6 @@ export function openBudgets(redis: Redis) {
       return false;
     },
 
-    /** The transports that mail is parked for. */
-    names: (): Promise<string[]> => redis.smembers(keys.parkedFor),
-
-    /** Notes the routing that a worker has. @returns those that none has any more, by which mail may still be parked */
-    async noteRouting(print: string, now: number): Promise<string[]> {
-      await redis.zadd(keys.routings, now, print);
-      return redis.zrangebyscore(keys.routings, '-inf', now - routingGoneMs);
-    },
-
-    /** No mail is parked by these any more. A worker that has one after all notes it again. */
-    async forgetRoutings(prints: readonly string[]): Promise<void> {
-      if (prints.length > 0) await redis.zrem(keys.routings, ...prints);
-    },
-
     /**
      * Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails.
      * @param taken `since`: when the first of them was admitted; the token of its permit may be a minute older
@@ -210,22 +197,6 @@ export function openBudgets(redis: Redis) {
     /** Removes an email that no longer waits, with its permit. Its mark in `again` is not touched. */
     async forget(name: string, id: string, lane: Lane): Promise<void> {
       await Promise.all([redis.zrem(keys.parked(name, lane), id), redis.zrem(keys.permits(name), id)]);
-    },
-
-    /** Since when an email is parked (milliseconds since the epoch) and how many of its lane go before it; null when it is not parked. */
-    async whereParked(name: string, id: string, lane: Lane): Promise<{ since: number; ahead: number } | null> {
-      const parked = keys.parked(name, lane);
-      const [since, ahead] = await Promise.all([redis.zscore(parked, id), redis.zrank(parked, id)]);
-      return since === null || ahead === null ? null : { since: Number(since), ahead };
-    },
-
-    /** How many emails are parked. Emails that were canceled or moved meanwhile count until a release finds them. One round trip. */
-    async counts(names: readonly string[]): Promise<Map<string, Record<Lane, number>>> {
-      const counts = names.map(async (name): Promise<[string, Record<Lane, number>]> => {
-        const [transactional, bulk] = await Promise.all(lanes.map((lane) => redis.zcard(keys.parked(name, lane))));
-        return [name, { transactional: transactional ?? 0, bulk: bulk ?? 0 }];
-      });
-      return new Map(await Promise.all(counts));
     },
   };
 }

@@ -31,7 +31,7 @@ export const keys = {
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
   /** Sorted set of emails by when they are due: new ones, and those that a caller moved. */
   due: (lane: Lane) => `${prefix}:due:${lane}`,
-  /** Sorted set of the routings by which mail may be parked, each as its print, by when a worker had it last. */
+  /** Sorted set of the routings by which mail may be parked, each as its hash, by when a worker had it last. */
   routings: `${prefix}:routings`,
   /** Set of the transports that mail is parked for. */
   parkedFor: `${prefix}:parked-for`,

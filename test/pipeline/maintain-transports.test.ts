@@ -48,7 +48,7 @@ function hasRoom({ transports }: TestWorker, room: PoolState['room']): void {
     waitingBulk: 0,
     isStuck: false,
     isHanging: false,
-    messageMs: null,
+    acceptedMs: null,
     refusals: 0,
     room,
   };
@@ -129,7 +129,7 @@ describe('parked mail', () => {
     await parkBulk('one', 'd');
     await worker.tend();
     expect(await letGo()).toEqual(['a']);
-    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 0, bulk: 1 });
+    expect((await openBudgets(redis).countParked(['one'])).get('one')).toEqual({ transactional: 0, bulk: 1 });
     worker.transports.get('one')?.allow(0);
     await waiting;
   });
@@ -141,7 +141,7 @@ describe('parked mail', () => {
     await parkBulk('one', 'd');
     await worker.tend();
     expect(await letGo()).toEqual(['a']);
-    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 1 });
+    expect((await openBudgets(redis).countParked(['one'])).get('one')).toEqual({ transactional: 1, bulk: 1 });
   });
 
   it.each<[string, object]>([
@@ -153,7 +153,7 @@ describe('parked mail', () => {
     await park('one', 'a', 'b', 'c', 'd');
     await parkBulk('one', 'e', 'f', 'g', 'h');
     await worker.tend();
-    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 4 });
+    expect((await openBudgets(redis).countParked(['one'])).get('one')).toEqual({ transactional: 1, bulk: 4 });
   });
 
   it('is not released by a rate while mail waits for the first connection, and neither is mail that comes then', async () => {
@@ -165,7 +165,7 @@ describe('parked mail', () => {
     await until('it to wait', () => worker.transports.get('one')?.pool.waiting === 1);
     expect(await worker.send()).toMatchObject({ outcome: { kind: 'parked' } });
     await worker.tend();
-    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 0 });
+    expect((await openBudgets(redis).countParked(['one'])).get('one')).toEqual({ transactional: 1, bulk: 0 });
     worker.transports.get('one')?.allow(0);
     await waiting;
   });
@@ -282,7 +282,7 @@ describe('parked mail', () => {
     await two.tend();
     expect(await letGo()).toEqual(['a']);
     // Nobody asks about it any more.
-    expect(await openBudgets(redis).names()).toEqual([]);
+    expect(await openBudgets(redis).parkedFor()).toEqual([]);
   });
 
   it('whose end has come and is being taken up is not let go as well', async () => {

@@ -15,7 +15,7 @@ async function reportIn(state: Partial<TransportState>, at = now) {
     plans: { plan: { transports: { ses: settings }, routes: {}, rules: [] } },
     transportStates: { read: async () => new Map([['ses', { ...freshState, ...state }]]) },
     allotments: { pools: async () => new Map() },
-    budgets: { counts: async () => new Map(), left: async () => [] },
+    budgets: { countParked: async () => new Map(), left: async () => [] },
     now: () => at,
   });
   return report;

@@ -39,13 +39,13 @@ const dueOf = (lane: Lane, at: number) => redis.zrangebyscore(keys.again(lane), 
 it('a transport is noted as long as mail is parked for it, and noted again with the next mail', async () => {
   await budgets.park('ses', [email('a')], now);
   await budgets.admit('other', [], [email('d')], now);
-  expect(await budgets.names()).toEqual(['ses']);
+  expect(await budgets.parkedFor()).toEqual(['ses']);
   await budgets.release('ses', [], most, now);
-  expect(await budgets.names()).toEqual([]);
+  expect(await budgets.parkedFor()).toEqual([]);
   expect(await budgets.admit('ses', slow, [email('b'), email('c')], now)).toEqual([true, false]);
-  expect(await budgets.names()).toEqual(['ses']);
+  expect(await budgets.parkedFor()).toEqual(['ses']);
   await budgets.unpark('ses', slow, now);
-  expect(await budgets.names()).toEqual([]);
+  expect(await budgets.parkedFor()).toEqual([]);
 });
 
 it('permits are removed once they have lapsed, also those of a transport that no longer exists', async () => {
@@ -62,7 +62,7 @@ describe('admit', () => {
     expect([await parked('transactional'), await parked('bulk')]).toEqual([['b'], ['c']]);
     expect(Math.floor(await markOf('b'))).toBe(endsAt);
     expect(await markOf('a')).toBe(0);
-    expect(await budgets.counts(['ses', 'other'])).toEqual(
+    expect(await budgets.countParked(['ses', 'other'])).toEqual(
       new Map([
         ['ses', { transactional: 1, bulk: 1 }],
         ['other', { transactional: 0, bulk: 0 }],

@@ -78,7 +78,7 @@ export async function openWorld(document: object, more: Env = {}): Promise<World
         () => read(id),
       ),
     async parked(transport) {
-      const counts = (await budgets.counts([transport])).get(transport);
+      const counts = (await budgets.countParked([transport])).get(transport);
       return (counts?.transactional ?? 0) + (counts?.bulk ?? 0);
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),

@@ -52,7 +52,7 @@ export function fleetOf(redis: () => Redis) {
       (await openDue(redis()).take('transactional', newId('jb'), 1_000, 1_000, now + 1)).ids.toSorted(),
     event: () => ({ id: newId('ev'), at: Date.now() }),
     stateOf: async (name: string) => (await states().read([name])).get(name),
-    parkedFor: async (name: string) => (await openBudgets(redis()).counts([name])).get(name),
+    parkedFor: async (name: string) => (await openBudgets(redis()).countParked([name])).get(name),
   };
 }
 

@@ -27,7 +27,7 @@ export function stateOf({ sessions, waits, followers, load, shares }: Parts): Po
     get isHanging() {
       return load.isHanging;
     },
-    get messageMs() {
+    get acceptedMs() {
       return load.acceptedMs;
     },
     refusals: sessions.refusals,

@@ -55,7 +55,7 @@ export type PoolState = {
   /** All messages in hand have waited long for an answer, none was answered meanwhile, and another message waited for a connection in vain. */
   readonly isHanging: boolean;
   /** How long most of the last messages that the server accepted had their connection; null before the third. */
-  readonly messageMs: number | null;
+  readonly acceptedMs: number | null;
   /** Connections that the server refused as one too many, so far. */
   readonly refusals: number;
   /** Messages of each lane that it could take now without making them wait long, and of campaigns. */
@@ -71,7 +71,7 @@ export const endlessPool: PoolState = {
   waitingBulk: 0,
   isStuck: false,
   isHanging: false,
-  messageMs: null,
+  acceptedMs: null,
   refusals: 0,
   room: { transactional: endless, bulk: endless, campaign: endless },
 };

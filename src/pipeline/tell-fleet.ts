@@ -35,7 +35,7 @@ export async function tellFleet(deps: Deps, { transport, as }: Admitted, outcome
     case 'slow_down':
       // A transport that was replaced meanwhile may have had another server.
       if (deps.transports.get(name) !== transport) return;
-      await deps.states.brake(name, settings, deps.now(), transport.pool.messageMs ?? undefined);
+      await deps.states.brake(name, settings, deps.now(), transport.pool.acceptedMs ?? undefined);
       break;
     case 'success':
       if (as === 'message' && breaker.kind === 'closed' && breaker.faults === 0) return;

@@ -42,7 +42,7 @@ it.each([
       waitingBulk: 0,
       isStuck: false,
       isHanging: false,
-      messageMs: null,
+      acceptedMs: null,
       refusals: 0,
     };
     const room = { transactional: 0, bulk: 2, campaign: 0 };

@@ -30,7 +30,7 @@ it('a server that asks for less is slowed down by how long its messages took', a
   await using worker = openTestWorker(redis, planTo({ one: { port: smtp.port } }, { default: failover('one') }));
   await worker.tend();
   for (let count = 0; count < 3; count++) await worker.send();
-  const messageMs = worker.transports.get('one')?.pool.messageMs;
+  const messageMs = worker.transports.get('one')?.pool.acceptedMs;
   expect(messageMs).toBeGreaterThan(0);
   isTooMuch = true;
   await worker.send();

@@ -80,13 +80,14 @@ const settleArguments = named(
 
 /**
  * Stores the result of each try whose worker still has its lease. For each, KEYS `settleKeys`; ARGV `settleArguments`, then the halves. Answers
- * 1 for each that was stored.
+ * 1 for each that was stored. What is next for an endpoint is noted once, after all of its results.
  *
  * A parcel that was replayed while it was in hand is due again at once, unless this try succeeded. Of batches whose tries all
  * said that they were too large, only the last record is kept: one for each would push all other deliveries out.
  */
 const settleScript = script(
   `${index}${trim}${begun}${isOnlySplit}${batchLimit}
+local noteNext = {}
 local function settle(key, at)
   ${settleKeys.read('KEYS', 'key')}
   ${settleArguments.read('ARGV', 'at')}
@@ -137,7 +138,7 @@ local function settle(key, at)
       redis.call('HSET', health, 'restUntil', string.format('%.0f', rest), 'restSince', now)
     end
   end
-  index(postsDue, posts, health, id, now, 0)
+  noteNext[id] = function() index(postsDue, posts, health, id, now, 0) end
   return 1
 end
 local answer, key, at = {}, 1, 1
@@ -146,6 +147,7 @@ while at <= #ARGV do
   answer[#answer + 1] = settle(key, at)
   key, at = key + ${settleKeys.count}, at + ${settleArguments.count} + tonumber(halves)
 end
+for _, note in pairs(noteNext) do note() end
 return answer`,
   'at_once',
 );

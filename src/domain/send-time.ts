@@ -27,6 +27,8 @@ const instantForms = [
 
 const instantFault = 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z';
 
+const dayAtStart = /^\d{4}-\d{2}-\d{2}(?=T)/;
+
 /** A query reads a plus as a space. */
 const lostPlus = /T[\d:.]+ \d{2}/;
 
@@ -74,6 +76,8 @@ function timeBy(read: (given: unknown) => number | null, fault: string, forms: r
 }
 
 function faultOf(given: unknown, fault: string): string {
+  const [day] = typeof given === 'string' ? (dayAtStart.exec(given) ?? []) : [];
+  if (day !== undefined && !z.iso.date().safeParse(day).success) return `is on ${day}, and there is no such day`;
   return typeof given === 'string' && lostPlus.test(given) ? `${fault}; in a URL, write + as %2B` : fault;
 }
 

@@ -46,6 +46,14 @@ describe('a time', () => {
     ]);
   });
 
+  it.each(['2027-02-30', '2027-02-29', '2027-13-01', '2027-00-00'])('%s is no day, which the fault says', (day) => {
+    const time = `${day}T10:00:00Z`;
+    expect(faultsOf({ ...good, scheduled_at: time, expires_at: time })).toEqual([
+      `/expires_at is on ${day}, and there is no such day`,
+      `/scheduled_at is on ${day}, and there is no such day`,
+    ]);
+  });
+
   it.each(['2030-01-31T09:00:00 01:00', '2030-01-31T09:00 0100'])(
     '%s has lost its plus on the way in a URL',
     (time) => {

@@ -2,7 +2,7 @@
 import { domainOf } from './address.ts';
 import { isUnrestricted, type KeyLimits, permits } from './api-key.ts';
 import type { EmailFacts } from './email.ts';
-import { type EventType, eventTypes, type OutboxEvent } from './event.ts';
+import type { EventType, OutboxEvent } from './event.ts';
 
 /** A place in the feed, an id of the outbox stream. Callers only store it and give it back. Redis accepts any id of this form. */
 export const cursorForm = /^\d{1,19}-\d{1,19}$/;
@@ -58,17 +58,4 @@ export function isVisibleTo(audience: Reader, { event, facts }: Omit<FeedItem, '
 
 export function wantsType({ types }: Pick<Reader, 'types'>, { type }: Pick<OutboxEvent, 'type'>): boolean {
   return types === null || types.has(type);
-}
-
-const nouns = [...new Set(eventTypes.map(nounOf))];
-
-/** What a reader may ask for: a type, or all types of a noun, as `email.*`. */
-export const typePatterns = [...eventTypes, ...nouns.map((noun) => `${noun}.*`)] as const;
-
-export function typesOf(patterns: readonly string[]): ReadonlySet<EventType> {
-  return new Set(eventTypes.filter((type) => patterns.includes(type) || patterns.includes(`${nounOf(type)}.*`)));
-}
-
-function nounOf(type: EventType): string {
-  return type.slice(0, type.indexOf('.'));
 }

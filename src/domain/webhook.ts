@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import type { EmailFacts } from './email.ts';
 import { tag } from './email-fields.ts';
-import { type EventType, eventTypes, type OutboxEvent, type WebhookEvent } from './event.ts';
+import type { EventType, OutboxEvent, WebhookEvent } from './event.ts';
+import { askedTypes, patternWords } from './event-types.ts';
 import { emptyListAsObject } from './json-object.ts';
 import { type Lane, lanes } from './lane.ts';
 import { webUrl } from './web-url.ts';
@@ -19,11 +20,9 @@ const endpoint = webUrl(/^https?$/, 'must be an http or https URL').meta({
   format: 'uri',
   description: 'Where to POST events: an http or https URL without credentials.',
 });
-const events = z
-  .array(z.enum(eventTypes))
-  .min(1)
-  .overwrite((types) => [...new Set(types)])
-  .describe('The event types to deliver.');
+const events = askedTypes.describe(
+  `The event types to deliver. ${patternWords} The endpoint has these types from then on, by their names.`,
+);
 const description = z
   .string()
   .max(maxDescriptionLength, { abort: true })

@@ -1,6 +1,7 @@
 /** GET /v1/events: all events in order, from any place on, page by page or live. */
 import { z } from 'zod';
-import { cursorForm, type Reader, typePatterns, typesOf } from '../domain/event-feed.ts';
+import { cursorForm, type Reader } from '../domain/event-feed.ts';
+import { askedTypes, patternWords } from '../domain/event-types.ts';
 import { preferred } from './accept-header.ts';
 import { eventPage, gapEvent, viewOf } from './event-view.ts';
 import { openStreams, type StreamDeps, usualBounds } from './events/streams.ts';
@@ -22,11 +23,10 @@ const feedQuery = z.strictObject({
     examples: ['1795512601310-0'],
   }),
   types: z
-    .preprocess(listed, z.array(z.enum(typePatterns)))
+    .preprocess(listed, askedTypes)
     .optional()
     .meta({
-      description:
-        'Only these event types, separated by commas or repeated. `email.*` means all types that begin with `email.`.',
+      description: `Only these event types, separated by commas or repeated. ${patternWords}`,
       examples: [['email.sent', 'email.bounced']],
     }),
   limit: z.coerce
@@ -88,7 +88,7 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
       },
       handler: async ({ query, headers, apiKey, method }, reply) => {
         const { types, after = null, limit } = query;
-        const audience: Reader = { types: types === undefined ? null : typesOf(types), limits: apiKey };
+        const audience: Reader = { types: types === undefined ? null : new Set(types), limits: apiKey };
         reply.header('vary', 'accept');
         const isStream = preferred(headers.accept, media) === 'text/event-stream';
         if (isStream && method === 'HEAD') return reply.headers(streamHeaders).send('');

@@ -1,6 +1,6 @@
 /** POST /v1/webhooks/:id/replay: sends events to an endpoint again, whether they were delivered or missed. */
 import { z } from 'zod';
-import { eventTypes } from '../domain/event.ts';
+import { askedTypes, patternWords } from '../domain/event-types.ts';
 import { isoOrNull } from '../domain/iso-time.ts';
 import { instant } from '../domain/send-time.ts';
 import type { Webhook } from '../domain/webhook.ts';
@@ -24,11 +24,9 @@ const replayRequest = z
   .strictObject({
     since: instant.optional().meta({ description: 'Events from this time on: ISO 8601 with an offset.' }),
     until: instant.optional().meta({ description: 'Events up to this time. The default is now.' }),
-    types: z
-      .array(z.enum(eventTypes))
-      .min(1)
+    types: askedTypes
       .optional()
-      .meta({ description: 'Events of these types. The default is all types that the endpoint gets.' }),
+      .meta({ description: `Events of these types. ${patternWords} The default is all types that the endpoint gets.` }),
     event_id: z.string().max(100).optional().meta({ description: 'This event, of any type.' }),
     delivery_id: z
       .string()

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
+import { eventTypes } from '../../src/domain/event.ts';
 import { seal } from '../../src/domain/secret-box.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openWebhooks } from '../../src/store/webhooks.ts';
@@ -60,6 +61,16 @@ describe('an endpoint', () => {
     const { body } = await postrider.api('GET', `/v1/webhooks/${id}`);
     expect(body).toMatchObject({ ...full, headers: { 'X-Gateway-Key': '***' }, status: 'enabled' });
     expect(await redis.hget(keys.webhooks, id)).not.toMatch(/hunter2|whsec_/);
+  });
+
+  it('takes all types of a noun as `email.*`, like the feed, and has them by their names', async () => {
+    const emailTypes = eventTypes.filter((type) => type.startsWith('email.'));
+    const made = await make({ events: ['webhook.*', 'email.*'] });
+    expect(made).toMatchObject({ events: ['webhook.disabled', ...emailTypes] });
+    const { id } = made;
+    const transportTypes = ['transport.degraded', 'transport.recovered'];
+    expect((await patch(id, { events: ['transport.*'] })).body).toMatchObject({ events: transportTypes });
+    expect(await patch(id, { events: ['email.s*'] })).toMatchObject({ status: 422 });
   });
 
   it('changes only what is named; null takes a header, a filter or a batch away', async () => {

@@ -10,7 +10,7 @@ import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { campaignConflict, campaignMissing, findCampaign } from './campaign-access.ts';
 import { type campaignMoveAnswer, standingOf, summaryOf } from './campaign-view.ts';
-import { beginOnce } from './creations.ts';
+import { beginOnce, finish } from './creations.ts';
 import { ProblemError } from './problems.ts';
 
 export type CampaignMoveDeps = {
@@ -79,16 +79,9 @@ export function makeCampaignMoves({ campaigns, limits, creations, reportCampaign
     { claim, reply }: { claim: IdempotencyClaim; reply: FastifyReply },
   ): Promise<Answer> {
     const creation = await beginOnce(creations, claim, { id: newId('ch'), now: now() }, reply);
-    const { id: changeId, isRepeat, isDone } = creation;
-    if (isDone) return lookAt(campaign, key);
-    try {
-      const answer = await move(campaign.head.id, key, { ...asked, changeId }, reply);
-      await creations.end(claim, creation);
-      return answer;
-    } catch (error) {
-      if (error instanceof ProblemError && !isRepeat) await creations.giveUp(claim, creation);
-      throw error;
-    }
+    if (creation.isDone) return lookAt(campaign, key);
+    const moving = () => move(campaign.head.id, key, { ...asked, changeId: creation.id }, reply);
+    return (await finish(creations, claim, creation, moving)).answer;
   }
 
   /** @throws ProblemError 422 when the letters have a place for an unsubscribe link, and no link can be made */

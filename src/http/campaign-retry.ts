@@ -6,7 +6,7 @@ import type { IdempotencyClaim } from '../store/email-create.ts';
 import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import type { CampaignMoveDeps } from './campaign-moving.ts';
-import { beginOnce, creationHeaders } from './creations.ts';
+import { beginOnce, creationHeaders, finish } from './creations.ts';
 import { readClaim } from './idempotency.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { problemAnswers } from './problems.ts';
@@ -29,23 +29,32 @@ const retriedView = z
 
 export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, now }: Deps): Routes {
   /** Retries that run in this process, by the scope of their claim. */
-  const running = new Map<string, Promise<Retried>>();
+  const running = new Map<string, Promise<number>>();
+
+  /**
+   * @returns how many recipients are sent to again
+   * @throws ProblemError 404, or 409 with the current status
+   */
+  async function retry(id: string, changeId?: string): Promise<number> {
+    const retried = await retryFailed(id, changeId);
+    if (retried.kind === 'gone') throw campaignMissing(id);
+    if (retried.kind === 'refused') throw campaignConflict(id, 'retried: it is not being sent', retried.status);
+    return retried.count;
+  }
 
   /**
    * Once for each key: a repeat in this process waits for the first request and gets its answer. When another process runs the first one, or
    * died during it, the repeat does what is left and counts what was done.
    */
-  async function retryOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
+  async function retryOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<number> {
     const creation = await beginOnce(creations, claim, { id: newId('ch'), now: now() }, reply);
-    if (creation.isDone) return { kind: 'retried', count: Number(creation.note) };
+    if (creation.isDone) return Number(creation.note);
     const begun = running.get(claim.scope);
     if (begun !== undefined) return begun;
-    const retrying = retryFailed(id, creation.id).finally(() => running.delete(claim.scope));
+    const retrying = retry(id, creation.id).finally(() => running.delete(claim.scope));
     running.set(claim.scope, retrying);
-    const retried = await retrying;
-    if (retried.kind === 'retried') await creations.end(claim, creation, String(retried.count));
-    else await creations.giveUp(claim, creation);
-    return retried;
+    const { answer } = await finish(creations, claim, creation, async () => String(await retrying));
+    return Number(answer);
   }
 
   return (app) => {
@@ -74,10 +83,8 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
           route: 'POST /campaigns/:id/retry-failed',
           body: { id },
         });
-        const retried = claim === null ? await retryFailed(id) : await retryOnce(id, claim, reply);
-        if (retried.kind === 'gone') throw campaignMissing(id);
-        if (retried.kind === 'refused') throw campaignConflict(id, 'retried: it is not being sent', retried.status);
-        return { object: 'campaign' as const, id, retried: retried.count };
+        const retried = claim === null ? await retry(id) : await retryOnce(id, claim, reply);
+        return { object: 'campaign' as const, id, retried };
       },
     });
   };

@@ -57,7 +57,9 @@ export async function createOnce<Prefix extends IdPrefix>(
     return { ...made, note: noteIn(await store(made)) };
   }
   const creation = await beginOnce(deps.creations, claim, fresh, reply);
-  return creation.isDone ? creation : finish(deps.creations, claim, creation, store);
+  if (creation.isDone) return creation;
+  const { note } = await finish(deps.creations, claim, creation, () => store(creation));
+  return { ...creation, note };
 }
 
 /**
@@ -76,18 +78,22 @@ export async function beginOnce(
   return creation;
 }
 
-async function finish(
+/**
+ * Does the work of a creation that was begun, and notes that it is done. If the work throws a problem, the key is free again, unless a repeat has
+ * come: that one may be refused because the first request did its work.
+ * @param work may return a string that repeats need for their answer
+ */
+export async function finish<T>(
   creations: Pick<Creations, 'end' | 'giveUp'>,
   claim: IdempotencyClaim,
   creation: Creation,
-  store: Store,
-): Promise<Creation> {
+  work: () => Promise<T>,
+): Promise<{ readonly answer: T; readonly note: string }> {
   try {
-    const note = noteIn(await store(creation));
-    return { ...creation, note: await creations.end(claim, creation, note) };
+    const answer = await work();
+    return { answer, note: await creations.end(claim, creation, noteIn(answer)) };
   } catch (error) {
-    // A repeat may be refused because the first request did its work: then the key stays.
-    if (error instanceof ProblemError && !creation.isRepeat) await creations.giveUp(claim, creation);
+    if (error instanceof ProblemError) await creations.giveUp(claim, creation);
     throw error;
   }
 }

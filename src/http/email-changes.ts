@@ -8,7 +8,7 @@ import type { Change } from '../domain/outcome.ts';
 import type { Changed } from '../pipeline/settle.ts';
 import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
-import { beginOnce, creationHeaders } from './creations.ts';
+import { beginOnce, creationHeaders, finish } from './creations.ts';
 import { emailMissing, emailParams, findEmail } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
 import { readClaim } from './idempotency.ts';
@@ -129,22 +129,23 @@ async function retryOnce(deps: Deps, target: Target, claim: IdempotencyClaim, re
   const creation = await beginOnce(deps.creations, claim, fresh, reply);
   const { id: changeId, isRepeat, isDone, note } = creation;
   if (isDone) return { object: 'email', id, status: note as Accepted['status'] };
-  const answerOfLast = async (): Promise<Accepted | null> => {
+  const statusOfLast = async (): Promise<Accepted['status'] | null> => {
     if ((await deps.emails.lastChange(id)) !== changeId) return null;
-    return { object: 'email', id, status: statusOf((await findEmail(deps.emails.read, id, key)).state) };
+    return statusOf((await findEmail(deps.emails.read, id, key)).state);
   };
-  try {
+  const retry = async (): Promise<Accepted['status']> => {
     // The process of the first request may have died after the change was stored.
-    const before = isRepeat ? await answerOfLast() : null;
-    const accepted = before ?? (await ask(deps, target, { kind: 'retried' }, changeId));
-    await deps.creations.end(claim, creation, accepted.status);
-    return accepted;
-  } catch (error) {
-    if (!(error instanceof ProblemError)) throw error;
-    // Of two requests at the same time, one is refused because of the change the other made.
-    const meanwhile = await answerOfLast();
-    if (meanwhile !== null) return meanwhile;
-    if (!isRepeat) await deps.creations.giveUp(claim, creation);
-    throw error;
-  }
+    const before = isRepeat ? await statusOfLast() : null;
+    if (before !== null) return before;
+    try {
+      return (await ask(deps, target, { kind: 'retried' }, changeId)).status;
+    } catch (error) {
+      // Of two requests at the same time, one is refused because of the change the other made.
+      const meanwhile = error instanceof ProblemError ? await statusOfLast() : null;
+      if (meanwhile === null) throw error;
+      return meanwhile;
+    }
+  };
+  const { answer: status } = await finish(deps.creations, claim, creation, retry);
+  return { object: 'email', id, status };
 }

@@ -4,6 +4,9 @@ import { bytesIn } from './bytes.ts';
 import { isObject } from './json-object.ts';
 import { withoutAnyNull } from './null-leaves-out.ts';
 
+/** A key in its scope, with the hash of its request body. */
+export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: string };
+
 /** How long a key is remembered. */
 export const idempotencyMs = 24 * 3_600_000;
 

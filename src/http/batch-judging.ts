@@ -1,7 +1,7 @@
 /** Judges the emails of a batch: what each would get now, and what earlier requests with the same keys got. */
 import type { ApiKey } from '../domain/api-key.ts';
+import type { IdempotencyClaim } from '../domain/idempotency.ts';
 import type { AcceptedAll } from '../pipeline/accept.ts';
-import type { IdempotencyClaim } from '../store/email-create.ts';
 import { askedIn, type Entry } from './batch-entries.ts';
 import { judge, refusalOf, refuseRepeats, type Slot } from './batch-slots.ts';
 import type { SendDeps } from './emails.ts';

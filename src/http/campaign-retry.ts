@@ -1,8 +1,8 @@
 /** POST /v1/campaigns/:id/retry-failed: once for each Idempotency-Key. */
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import type { IdempotencyClaim } from '../domain/idempotency.ts';
 import type { Retried } from '../pipeline/retry-failed.ts';
-import type { IdempotencyClaim } from '../store/email-create.ts';
 import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import type { CampaignMoveDeps } from './campaign-moving.ts';

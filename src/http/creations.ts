@@ -2,8 +2,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { IdPrefix } from '../domain/id.ts';
+import type { IdempotencyClaim } from '../domain/idempotency.ts';
 import type { Creation, Creations } from '../store/creations.ts';
-import type { IdempotencyClaim } from '../store/email-create.ts';
 import { idempotencyHeader, keyReused, readClaim } from './idempotency.ts';
 import { ProblemError } from './problems.ts';
 

@@ -1,7 +1,12 @@
 /** The Idempotency-Key of a request, and the claim that follows from it. */
 import { z } from 'zod';
-import { bodyHash, idempotencyScope, type Known, readIdempotencyKey } from '../domain/idempotency.ts';
-import type { IdempotencyClaim } from '../store/email-create.ts';
+import {
+  bodyHash,
+  type IdempotencyClaim,
+  idempotencyScope,
+  type Known,
+  readIdempotencyKey,
+} from '../domain/idempotency.ts';
 import { ProblemError } from './problems.ts';
 
 export const idempotencyHeader = z

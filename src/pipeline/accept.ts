@@ -2,9 +2,10 @@
 import { acceptEmail, type NewEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
 import { timeOfId } from '../domain/id.ts';
-import { clashMark } from '../domain/idempotency.ts';
-import type { IdempotencyClaim, PriorClaim, Submission } from '../store/email-create.ts';
+import { clashMark, type IdempotencyClaim } from '../domain/idempotency.ts';
+import type { Submission } from '../store/email-create.ts';
 import type { Emails } from '../store/emails.ts';
+import type { PriorClaim } from '../store/prior-claims.ts';
 
 type Deps = {
   emails: Pick<Emails, 'create'>;

@@ -20,6 +20,7 @@ import {
 } from './budget-scripts.ts';
 import { keys } from './keys.ts';
 import { openParked } from './parked.ts';
+import { areOnes } from './redis.ts';
 
 export type Budgets = ReturnType<typeof openBudgets>;
 
@@ -64,13 +65,8 @@ type Asked = Given & { readonly emails: readonly DueEmail[] };
 export function openBudgets(redis: Redis) {
   const admitInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
     const args = [...sharedArgs(members), ...members.flatMap(({ emails }) => emailArgs(emails))];
-    const answers = (await admitScript(redis, keysOf(name), args)) as number[];
-    let from = 0;
-    return members.map(({ emails }) => {
-      const own = answers.slice(from, from + emails.length);
-      from += emails.length;
-      return own.map((answer) => answer === 1);
-    });
+    const answers = areOnes(await admitScript(redis, keysOf(name), args));
+    return members.map(({ emails }) => answers.splice(0, emails.length));
   });
   const parkInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
     const args = [...sharedArgs(members), ...members.flatMap(({ emails }) => emailArgs(emails))];

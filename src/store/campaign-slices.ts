@@ -17,6 +17,7 @@ import {
   takeScript,
 } from './campaign-slice-scripts.ts';
 import { keys } from './keys.ts';
+import { areOnes } from './redis.ts';
 
 export type CampaignSlices = ReturnType<typeof openCampaignSlices>;
 
@@ -188,5 +189,5 @@ async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Prom
   const ids = [...new Set(members.map(({ take }) => take.campaignId))];
   const names = ids.flatMap((id) => [keys.campaign(id), keys.campaignMarks(id), keys.campaignTakers(id)]);
   const args = members.flatMap(({ take, place }) => [ids.indexOf(take.campaignId), place, take.id]);
-  return ((await claimScript(redis, names, args)) as number[]).map((answer) => answer === 1);
+  return areOnes(await claimScript(redis, names, args));
 }

@@ -1,8 +1,7 @@
 /** Creates something once under an Idempotency-Key. A repeat after a lost answer gets the same result, secrets included. */
 import { createHmac } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { idempotencyMs } from '../domain/idempotency.ts';
-import type { IdempotencyClaim } from './email-create.ts';
+import { type IdempotencyClaim, idempotencyMs } from '../domain/idempotency.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 

@@ -19,7 +19,7 @@ import { noteEnd, packEnd } from './end.ts';
 import { keys } from './keys.ts';
 import { named } from './named.ts';
 import { packEvent, packState, packStep } from './record.ts';
-import { script } from './redis.ts';
+import { areOnes, script } from './redis.ts';
 import { addSuppressions, packSuppression, suppressionArguments } from './suppressions.ts';
 
 /** What a commit writes. */
@@ -249,10 +249,6 @@ async function commitMembers(redis: Redis, members: readonly AttemptMember[]): P
   const names = [...commitNames, ...members.flatMap((member) => member.names)];
   const args = [members[0]?.now ?? 0, ...members.flatMap((member) => member.args)];
   return areOnes(await attemptsScript(redis, names, args));
-}
-
-export function areOnes(answers: unknown): boolean[] {
-  return (answers as number[]).map((answer) => answer === 1);
 }
 
 /** The key of the email's campaign; for an email without one its own key, which is then not written to as a campaign. */

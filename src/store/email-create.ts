@@ -7,24 +7,19 @@ import { type Member, makeGroup } from '../concurrency/group.ts';
 import { inTurns } from '../concurrency/in-turns.ts';
 import type { NewEmail } from '../domain/email.ts';
 import { fileHashLength } from '../domain/file.ts';
-import { clashMark, idempotencyMs } from '../domain/idempotency.ts';
+import { type IdempotencyClaim, idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { ringBell } from './bell.ts';
 import { packContent, packedInTurn, packShared } from './content.ts';
 import { addPostings, countPostings, indexSome, maxPostings, postingsOf, splitPostings } from './email-index.ts';
 import { keys } from './keys.ts';
 import { named } from './named.ts';
+import { type PriorClaim, readClaim, readPriorClaim } from './prior-claims.ts';
 import { packEvent, packFacts, packState } from './record.ts';
 import { script } from './redis.ts';
 
-/** An Idempotency-Key in its scope, with the hash of its request body. */
-export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: string };
-
 /** An email to store, with the claim for this email alone. */
 export type Submission = { readonly email: NewEmail; readonly claim: IdempotencyClaim | null };
-
-/** The result of an earlier request with the same key: ids in its order, '' for a refused email, `clashMark` for one whose own key clashed. */
-export type PriorClaim = { readonly bodyHash: string; readonly ids: readonly string[] };
 
 type Created =
   /** For each email the earlier claim it met; null when it was stored. */
@@ -107,8 +102,7 @@ const emailArguments = named(
  * Stores emails, all or none. The client sends a command again when its answer was lost with the connection, so a repeat changes nothing and
  * gets the same answer as the first time.
  *
- * A claim is kept as `hash id,id,…`, with nothing in place of an id where none was stored. After another space come the places, from 0, of emails
- * whose own key clashed. A file's key ends in its hash. A file whose emails all met a claim is removed again.
+ * A claim is kept as `prior-claims.ts` reads it. A file's key ends in its hash. A file whose emails all met a claim is removed again.
  *
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
  * emails are to be indexed later, up to the last of these.
@@ -279,15 +273,4 @@ async function creationArgs(
     hashCount: hashes.length,
   });
   return [...own, ...hashes];
-}
-
-/** @param claim as it is stored; '' for none */
-export function readPriorClaim(claim: string): PriorClaim | null {
-  return claim === '' ? null : readClaim(claim);
-}
-
-function readClaim(text: string): PriorClaim {
-  const [bodyHash = '', ids = '', clashes = ''] = text.split(' ');
-  const clashed = new Set(clashes.split(','));
-  return { bodyHash, ids: ids.split(',').map((id, place) => (clashed.has(String(place)) ? clashMark : id)) };
 }

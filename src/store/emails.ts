@@ -2,13 +2,16 @@
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import type { Content, Files, HandOver, StoredEmail } from '../domain/email.ts';
+import type { IdempotencyClaim } from '../domain/idempotency.ts';
 import { letterOf, packContent } from './content.ts';
-import { areOnes, campaignKey, openCommit } from './email-commit.ts';
-import { type IdempotencyClaim, openCreate, type PriorClaim, readPriorClaim } from './email-create.ts';
+import { campaignKey, openCommit } from './email-commit.ts';
+import { openCreate } from './email-create.ts';
 import { indexSome } from './email-index.ts';
 import { openEmailReads } from './email-reads.ts';
 import { claimScript, keepFilesScript } from './email-scripts.ts';
 import { keys } from './keys.ts';
+import { type PriorClaim, readPriorClaim } from './prior-claims.ts';
+import { areOnes } from './redis.ts';
 
 export type Emails = ReturnType<typeof openEmails>;
 

@@ -11,7 +11,7 @@ import { packDelivery, packedBeginning } from './deliveries.ts';
 import { named } from './named.ts';
 import { postKeysOf } from './post-keys.ts';
 import { batchLimit, begun, index, isOnlySplit, trim } from './post-lua.ts';
-import { script } from './redis.ts';
+import { areOnes, script } from './redis.ts';
 
 /** What a try came to. */
 export type Posted = {
@@ -171,7 +171,7 @@ async function settleMembers(redis: Redis, members: readonly SettleMember[]): Pr
     names,
     members.flatMap(({ args }) => args),
   );
-  return (stored as number[]).map((isStored) => isStored === 1);
+  return areOnes(stored);
 }
 
 function settleArgs(id: string, posted: Posted, now: number): (string | number)[] {

@@ -239,6 +239,11 @@ export function script(
   };
 }
 
+/** The answer of a script with 1 for yes. */
+export function areOnes(answer: unknown): boolean[] {
+  return (answer as number[]).map((one) => one === 1);
+}
+
 type Run = (redis: Redis, command: 'eval' | 'evalsha', args: Argument[]) => Promise<unknown>;
 
 /** Arguments are passed as one list: spread over a call, those of a large batch would overflow the stack. */

@@ -48,7 +48,8 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost):
   const { parcel } = taken;
   const [events, before] = await Promise.all([deps.buildPayloads(parcel), deps.deliveries.of(webhook.id, parcel)]);
   const first = events[0];
-  if (first === undefined) return lose(deps, webhook, taken, before);
+  // Its events are past their retention: the delivery has failed, and nothing is posted.
+  if (first === undefined) return settle(deps, webhook, taken, { delivery: lostDelivery(parcel, before), ...lost });
   const webhookId = isBatch(parcel) ? batchId(parcel) : first.id;
   const body = bodyOf(events, isBatch(parcel));
   const signedAt = deps.ownNow();
@@ -67,7 +68,10 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost):
   await settle(deps, webhook, taken, { delivery, result, decision });
 }
 
-type Settled = { readonly delivery: Delivery; readonly result: PostResult; readonly decision: PostDecision };
+/** `result` is null when nothing was posted, which says nothing about the endpoint. */
+type Settled = { readonly delivery: Delivery; readonly result: PostResult | null; readonly decision: PostDecision };
+
+const lost = { result: null, decision: { kind: 'failed' } } as const;
 
 async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { delivery, result, decision }: Settled) {
   const { health, leaseEnd } = taken;
@@ -77,11 +81,11 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
     leaseEnd,
     url: webhook.endpoint,
     batch: webhook.batch,
-    endpoint: standingAfter(decision),
+    endpoint: result === null ? null : standingAfter(decision),
     halves: decision.kind === 'split' ? halvesOf(delivery.parcel) : [],
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),
     holdUntil: decision.kind === 'again' ? decision.holdUntil : null,
-    answer: decision.kind === 'split' ? null : result.body,
+    answer: decision.kind === 'split' ? null : (result?.body ?? null),
   };
   const isOurs = await deps.posts.settle(webhook.id, posted, now);
   if (decision.kind === 'disable') await deps.posts.drop(webhook.id);
@@ -119,25 +123,6 @@ async function disable(
   return isSame(after)
     ? decide({ failures: 0, failingSince: null })
     : { kind: 'again', at: deps.now(), holdUntil: null };
-}
-
-/** The events of the parcel are past their retention: the delivery is stored as failed, and nothing is posted. */
-async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before: Delivery | null): Promise<void> {
-  const { parcel, leaseEnd } = taken;
-  const delivery = lostDelivery(parcel, before);
-  const posted = {
-    delivery,
-    leaseEnd,
-    url: webhook.endpoint,
-    batch: webhook.batch,
-    endpoint: null,
-    halves: [],
-    restUntil: 0,
-    holdUntil: null,
-    answer: null,
-  };
-  if (await deps.posts.settle(webhook.id, posted, deps.now()))
-    deps.report({ webhook, delivery, result: null, decision: 'failed' });
 }
 
 /** Tries in the present schedule, before this one. A delivery that had ended begins a new schedule when it is replayed. */

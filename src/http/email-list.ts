@@ -16,7 +16,7 @@ import { maySee } from './campaign-access.ts';
 import { emailSummaryView } from './email-schemas.ts';
 import { summaryOf } from './email-view.ts';
 import { emailListExamples } from './openapi/email-examples.ts';
-import { pageOf } from './paging.ts';
+import { pageFieldsOf, pageOf, refuseBothEnds } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App } from './server.ts';
 
@@ -27,15 +27,14 @@ export type ListDeps = {
   findInCampaign(campaign: Campaign, query: CampaignQuery): Promise<StoredEmail[] | null>;
 };
 
-const emailId = z.string().regex(emailIdForm, 'is not the id of an email');
 const [oldest, newest] = [0, Number.MAX_SAFE_INTEGER];
+const pageFields = pageFieldsOf(emailIdForm, 'an email');
 
 /** Strict: an unknown filter must not look like one that matches everything. */
-const listQuery = z
-  .strictObject({
-    limit: z.coerce.number().int().min(1).max(100).default(20).meta({ description: 'The maximum number to list.' }),
-    after: emailId.optional().meta({ description: 'The last id of the page you have, to get older ones.' }),
-    before: emailId.optional().meta({
+const listQuery = refuseBothEnds(
+  z.strictObject({
+    ...pageFields,
+    before: pageFields.before.meta({
       description:
         'The first id of the page you have, to get the newer ones before it. Do not follow new mail with it: new mail can be stored behind an id you already have. Use `GET /v1/events` for that.',
     }),
@@ -69,17 +68,13 @@ const listQuery = z
     created_before: instant
       .optional()
       .meta({ description: 'Only emails accepted before this time: ISO 8601 with an offset.' }),
-  })
-  .refine(({ after, before }) => after === undefined || before === undefined, {
-    path: ['before'],
-    message: 'cannot be combined with after',
-  })
-  .superRefine((query, context) => {
-    if (query.campaign_id === undefined) return;
-    for (const name of ['to', 'tag', 'external_id', 'created_after', 'created_before'] as const)
-      if (query[name] !== undefined)
-        context.addIssue({ code: 'custom', path: [name], message: 'cannot be combined with campaign_id' });
-  });
+  }),
+).superRefine((query, context) => {
+  if (query.campaign_id === undefined) return;
+  for (const name of ['to', 'tag', 'external_id', 'created_after', 'created_before'] as const)
+    if (query[name] !== undefined)
+      context.addIssue({ code: 'custom', path: [name], message: 'cannot be combined with campaign_id' });
+});
 
 type ListQuery = z.output<typeof listQuery>;
 

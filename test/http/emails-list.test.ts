@@ -128,7 +128,7 @@ describe('the list', () => {
     const { status, body } = await postrider.api('GET', `/v1/emails?after=${id}&before=${id}`);
     expect([status, body.errors[0]]).toMatchObject([
       422,
-      { pointer: '#/query/before', message: 'cannot be combined with after' },
+      { pointer: '#/query/before', message: 'must not be given together with after' },
     ]);
   });
 });

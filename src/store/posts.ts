@@ -1,6 +1,6 @@
 /** The posts that wait, by endpoint. They are taken under a lease, so that posts of a worker that died come again. */
 import type { Redis } from 'ioredis';
-import { deliveryId, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
+import { deliveryId, lostDelivery, placesIn } from '../domain/delivery.ts';
 import { compareCursors, sortableCursor } from '../domain/event-feed.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { CreationMark } from './creations.ts';
@@ -150,16 +150,6 @@ export function openPosts(redis: Redis) {
       return since.map((at) => (at === null ? null : Number(at)));
     },
   };
-}
-
-/** All keys that belong to one endpoint. */
-export function ownKeys(id: string): string[] {
-  const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
-  return [keys.posts(id), keys.posting(id), keys.health(id), keys.batchLimit(id), ...log];
-}
-
-function byStatus(id: string): string[] {
-  return deliveryStatuses.map((status) => keys.deliveriesBy(id, status));
 }
 
 /** Splits events so that no script makes too many additions. */

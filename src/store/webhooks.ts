@@ -7,8 +7,8 @@ import type { Listener, Webhook } from '../domain/webhook.ts';
 import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
 import { named } from './named.ts';
+import { ownKeysOf } from './post-keys.ts';
 import { removeScript } from './post-scripts.ts';
-import { ownKeys } from './posts.ts';
 import { packPlainEvent } from './record.ts';
 import { script } from './redis.ts';
 
@@ -193,7 +193,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
      */
     async remove(id: string): Promise<boolean> {
       const isThere = (await redis.hexists(keys.webhooks, id)) === 1;
-      if (isThere) await removeScript(redis, [keys.webhooks, keys.postsDue, ...ownKeys(id)], [id]);
+      if (isThere) await removeScript(redis, [keys.webhooks, keys.postsDue, ...Object.values(ownKeysOf(id))], [id]);
       return isThere;
     },
   };

@@ -15,6 +15,7 @@ import { removeCampaign } from './campaign-remove.ts';
 import { pack, unpack } from './content.ts';
 import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 import { type Cursor, firstWanted, type Looked, type PageRequest, walk } from './walk.ts';
 
@@ -27,32 +28,53 @@ type DraftChanged =
   /** It has recipients, who were read by the types that its variables had. */
   | 'has_recipients';
 
-/** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. An existing or removed campaign stays as it is. */
+const addKeys = named('campaign', 'campaigns', 'claim');
+const addArguments = named(
+  'id',
+  'head',
+  'content',
+  'scheduledAt', // or ''
+  'claimStored', // the claim once it is stored; '' for none
+);
+
+/** An existing or removed campaign stays as it is. */
 const addScript = script(`${storedOnce}
-if isStored(KEYS[3], ARGV[5]) then return 0 end
-noteStored(KEYS[3], ARGV[5])
-if redis.call('HSETNX', KEYS[1], 'head', ARGV[2]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'content', ARGV[3], 'status', 'draft', 'chunks', 0, 'cursor', 0, 'n:recipients', 0, 'n:pending', 0)
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
-redis.call('ZADD', KEYS[2], 0, ARGV[1])
+${addKeys.read('KEYS')}
+${addArguments.read('ARGV')}
+if isStored(claim, claimStored) then return 0 end
+noteStored(claim, claimStored)
+if redis.call('HSETNX', campaign, 'head', head) == 0 then return 0 end
+redis.call('HSET', campaign, 'content', content, 'status', 'draft', 'chunks', 0, 'cursor', 0, 'n:recipients', 0, 'n:pending', 0)
+if scheduledAt ~= '' then redis.call('HSET', campaign, 'scheduledAt', scheduledAt) end
+redis.call('ZADD', campaigns, 0, id)
 return 1`);
 
+const changeKeys = named('campaign', 'uploads', 'uploadTimes');
+const changeArguments = named(
+  'was', // the old head
+  'is', // the new one
+  'content',
+  'scheduledAt', // or ''
+  'typesSince', // the new revision if a variable gets another type; else ''
+);
+
 /**
- * KEYS campaign, uploads, uploadTimes; ARGV expected head, new head, content, scheduledAt or '', and its revision if a variable gets another type,
- * else ''. Then uploads begin anew: they added nobody yet, and what was not valid by the old type may be by the new one. A repeat gets the same
- * answer as the first command.
+ * When a variable gets another type, uploads begin anew: they added nobody yet, and what was not valid by the old type may be by the new one. A
+ * repeat gets the same answer as the first command.
  */
 const changeScript = script(`
-local stored = redis.call('HMGET', KEYS[1], 'head', 'status', 'content', 'scheduledAt')
-if stored[1] == ARGV[2] and stored[3] == ARGV[3] and (stored[4] or '') == ARGV[4] then return 'changed' end
-if stored[1] ~= ARGV[1] or stored[2] ~= 'draft' then return 'moved_on' end
-if ARGV[5] ~= '' then
-  if tonumber(redis.call('HGET', KEYS[1], 'n:recipients')) > 0 then return 'has_recipients' end
-  redis.call('HSET', KEYS[1], 'typesSince', ARGV[5])
-  redis.call('UNLINK', KEYS[2], KEYS[3])
+${changeKeys.read('KEYS')}
+${changeArguments.read('ARGV')}
+local stored = redis.call('HMGET', campaign, 'head', 'status', 'content', 'scheduledAt')
+if stored[1] == is and stored[3] == content and (stored[4] or '') == scheduledAt then return 'changed' end
+if stored[1] ~= was or stored[2] ~= 'draft' then return 'moved_on' end
+if typesSince ~= '' then
+  if tonumber(redis.call('HGET', campaign, 'n:recipients')) > 0 then return 'has_recipients' end
+  redis.call('HSET', campaign, 'typesSince', typesSince)
+  redis.call('UNLINK', uploads, uploadTimes)
 end
-redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
-if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
+redis.call('HSET', campaign, 'head', is, 'content', content)
+if scheduledAt == '' then redis.call('HDEL', campaign, 'scheduledAt') else redis.call('HSET', campaign, 'scheduledAt', scheduledAt) end
 return 'changed'`);
 
 const counted = [...campaignCounts, 'recipients'] as const;
@@ -108,9 +130,16 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
 
     /** Adds a draft; one that is stored already stays as it is. @param mark claim of the Idempotency-Key */
     async add({ head, content, scheduledAt }: Draft, mark: CreationMark | null = null): Promise<void> {
-      const own = keys.campaign(head.id);
-      const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? '', mark?.stored ?? ''];
-      await addScript(redis, [own, keys.campaigns, mark?.key ?? own], args);
+      const campaign = keys.campaign(head.id);
+      const names = addKeys.inOrder({ campaign, campaigns: keys.campaigns, claim: mark?.key ?? campaign });
+      const args = addArguments.inOrder({
+        id: head.id,
+        head: JSON.stringify(head),
+        content: await packJson(content),
+        scheduledAt: scheduledAt ?? '',
+        claimStored: mark?.stored ?? '',
+      });
+      await addScript(redis, names, args);
     },
 
     /**
@@ -119,9 +148,18 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
      */
     async change(was: CampaignHead, { head, content, scheduledAt }: Draft, isRetyped = false): Promise<DraftChanged> {
       const revised = { ...head, revision: (was.revision ?? 0) + 1 };
-      const texts = [JSON.stringify(was), JSON.stringify(revised)];
-      const args = [...texts, await packJson(content), scheduledAt ?? '', isRetyped ? revised.revision : ''];
-      const names = [keys.campaign(head.id), keys.campaignUploads(head.id), keys.campaignUploadTimes(head.id)];
+      const names = changeKeys.inOrder({
+        campaign: keys.campaign(head.id),
+        uploads: keys.campaignUploads(head.id),
+        uploadTimes: keys.campaignUploadTimes(head.id),
+      });
+      const args = changeArguments.inOrder({
+        was: JSON.stringify(was),
+        is: JSON.stringify(revised),
+        content: await packJson(content),
+        scheduledAt: scheduledAt ?? '',
+        typesSince: isRetyped ? revised.revision : '',
+      });
       return (await changeScript(redis, names, args)) as DraftChanged;
     },
 

@@ -3,6 +3,7 @@
  * again when its answer was lost with the connection, so a repeat changes nothing and gets the same answer as the first time.
  */
 import { heavyHeadBytes, heavyMark } from './content.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 /** KEYS for each email: email campaign; ARGV for each: version handOver. Answers 1 for each claimed; none is if its campaign does not run. */
@@ -52,20 +53,30 @@ return answer`,
   'at_once',
 );
 
-/**
- * Replaces URLs by fetched files, if the email is unchanged since it was loaded: an email that ended keeps its files.
- * KEYS email content fileUses, a key for each file; ARGV version content, then hash and bytes of each file.
- */
+/** A key for each file follows. */
+export const keepFilesKeys = named('email', 'content', 'fileUses');
+/** `fileArguments` of each file follow. */
+export const keepFilesArguments = named(
+  'version',
+  'packed', // the new content
+);
+export const fileArguments = named('hash', 'bytes');
+
+/** Replaces URLs by fetched files, if the email is unchanged since it was loaded: an email that ended keeps its files. */
 export const keepFilesScript = script(`
-if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
-if redis.call('GET', KEYS[2]) == ARGV[2] then return 1 end
-redis.call('SET', KEYS[2], ARGV[2])
-local hashes = {redis.call('HGET', KEYS[1], 'files') or ''}
-for i = 4, #KEYS do
-  local at = 2 * i - 5
-  redis.call('SET', KEYS[i], ARGV[at + 1], 'NX')
-  redis.call('HINCRBY', KEYS[3], ARGV[at], 1)
-  hashes[#hashes + 1] = ARGV[at]
+${keepFilesKeys.read('KEYS')}
+${keepFilesArguments.read('ARGV')}
+if redis.call('HGET', email, 'version') ~= version then return 0 end
+if redis.call('GET', content) == packed then return 1 end
+redis.call('SET', content, packed)
+local hashes = {redis.call('HGET', email, 'files') or ''}
+local at = ${keepFilesArguments.count + 1}
+for i = ${keepFilesKeys.count + 1}, #KEYS do
+  ${fileArguments.read('ARGV', 'at')}
+  redis.call('SET', KEYS[i], bytes, 'NX')
+  redis.call('HINCRBY', fileUses, hash, 1)
+  hashes[#hashes + 1] = hash
+  at = at + ${fileArguments.count}
 end
-redis.call('HSET', KEYS[1], 'files', table.concat(hashes))
+redis.call('HSET', email, 'files', table.concat(hashes))
 return 1`);

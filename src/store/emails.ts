@@ -8,7 +8,7 @@ import { campaignKey, openCommit } from './email-commit.ts';
 import { openCreate } from './email-create.ts';
 import { indexSome } from './email-index.ts';
 import { openEmailReads } from './email-reads.ts';
-import { claimScript, keepFilesScript } from './email-scripts.ts';
+import { claimScript, fileArguments, keepFilesArguments, keepFilesKeys, keepFilesScript } from './email-scripts.ts';
 import { keys } from './keys.ts';
 import { type PriorClaim, readPriorClaim } from './prior-claims.ts';
 import { areOnes } from './redis.ts';
@@ -36,9 +36,14 @@ export function openEmails(redis: Redis) {
     async keepFiles({ facts: { id }, version }: Loaded, content: Content, files: Files): Promise<void> {
       const stored = await redis.getBuffer(keys.content(id));
       if (stored === null) return;
-      const args = [version, await packContent(content, await letterOf(stored)), ...[...files].flat()];
-      const names = [keys.email(id), keys.content(id), keys.fileUses, ...[...files.keys()].map(keys.file)];
-      await keepFilesScript(redis, names, args);
+      const own = keepFilesKeys.inOrder({ email: keys.email(id), content: keys.content(id), fileUses: keys.fileUses });
+      const packed = await packContent(content, await letterOf(stored));
+      const args = [...files].flatMap(([hash, bytes]) => fileArguments.inOrder({ hash, bytes }));
+      await keepFilesScript(
+        redis,
+        [...own, ...[...files.keys()].map(keys.file)],
+        [...keepFilesArguments.inOrder({ version, packed }), ...args],
+      );
     },
 
     /** Marks that the body will leave now. False when the email changed, its campaign stopped or another hand-over is open: then do not send. */

@@ -31,15 +31,11 @@ const moveKeys = named('campaign', 'due', 'outbox', 'bell');
 const moveArguments = named(
   'change',
   'now',
-  // The allowed old statuses, each followed by a space.
-  'from',
+  'from', // the allowed old statuses, each followed by a space
   'to',
-  // The event without its noun; '' for none.
-  'event',
-  // Time of the next turn by the clock of Redis; '' for at once.
-  'nextTurn',
-  // Since when the ids of moves are known.
-  'knownSince',
+  'event', // without its noun; '' for none
+  'nextTurn', // its time, by the clock of Redis; '' for at once
+  'knownSince', // since when the ids of moves are known
 );
 
 /**

@@ -15,8 +15,7 @@ const removeKeys = named('campaign', 'marks', 'campaigns', 'due', 'removed');
 
 const removeArguments = named(
   'id',
-  // When it must have ended at the latest; '' for whenever, or a draft.
-  'endedBefore',
+  'endedBefore', // when it must have ended at the latest; '' for whenever, or a draft
 );
 
 /**

@@ -24,11 +24,9 @@ end
 
 const trimArguments = named(
   'groupName',
-  // The oldest place to keep.
-  'keepFrom',
-  // Most entries to keep, and most to trim now.
-  'mostKept',
-  'mostTrimmed',
+  'keepFrom', // the oldest place to keep
+  'mostKept', // entries
+  'mostTrimmed', // entries, now
 );
 
 /**

@@ -121,9 +121,8 @@ function readRemoved(answer: unknown): Removed {
 }
 
 const headArguments = named(
-  // The first entry that was read from the head of the list, and how many of those read are to go.
-  'head',
-  'headCount',
+  'head', // the first entry that was read from the head of the list
+  'headCount', // how many of those read are to go
 );
 
 /**

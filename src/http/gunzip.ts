@@ -14,7 +14,7 @@ const unpackedChunkBytes = 64 * 1024;
  * @param maxBytes of the packed body, and of the unpacked body
  * @param check gets the unpacked bytes so far; what it throws is a fault
  */
-export function gunzipBody(packed: Readable, maxBytes: number, check: (bytes: number) => void = () => {}): Unpacked {
+export function gunzipBody(packed: Readable, maxBytes: number, check: (bytes: number) => void): Unpacked {
   const unpacked: Unpacked = Object.assign(Readable.from(unpack(), { objectMode: false }), {
     receivedEncodedLength: 0,
   });

@@ -77,8 +77,8 @@ export async function openTransportsFile(options: TransportsFileOptions): Promis
   }
 
   async function look(): Promise<void> {
-    const found = printOf(await readAgain(seen));
-    if (found === printOf(seen)) changedTo = null;
+    const found = hashOf(await readAgain(seen));
+    if (found === hashOf(seen)) changedTo = null;
     else if (found !== changedTo) changedTo = found;
     else await take();
   }
@@ -149,7 +149,7 @@ async function readAgain(seen: Seen): Promise<Seen> {
 }
 
 /** A hash that is equal for equal contents. */
-function printOf(seen: Seen): string {
+function hashOf(seen: Seen): string {
   return createHash('sha256')
     .update(JSON.stringify([...seen]))
     .digest('hex');

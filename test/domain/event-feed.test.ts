@@ -1,4 +1,4 @@
-/** Places in the feed, types by name, and who is told of what. */
+/** Places in the feed, and who is told of what. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adminKey, type KeyLimits } from '../../src/domain/api-key.ts';

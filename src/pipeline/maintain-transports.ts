@@ -32,7 +32,7 @@ type Deps = {
 
 /** What one round remembers for the next. */
 type Memory = {
-  /** Its routing; null before the first round. */
+  /** The hash of its routing; null before the first round. */
   routing: string | null;
   /** Transports that mail parked for others could move on to. */
   takers: ReadonlySet<string>;

@@ -146,15 +146,16 @@ const askedMs = 2_000;
  *
  * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
  * does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas of `budget`, unless there is none. They were taken
- * since the last ask.
+ * since there was none: a campaign that asks may leave some of them.
  */
 export const campaignTokens = `
 local function openCampaignTokens(key, now, budget)
-  local stored = redis.call('HMGET', key, 'campaigns_asked', 'campaign_tokens')
+  local stored = redis.call('HMGET', key, 'campaigns_asked', 'campaign_tokens', 'campaign_tokens_since')
   local asked, tokens, isChanged = tonumber(stored[1] or 0), tonumber(stored[2] or 0), false
+  local since = tonumber(stored[3] or asked)
   local isLapsed = asked <= now - ${askedMs}
   if isLapsed and tokens > 0 and budget then
-    budget.giveToQuotas(tokens, asked)
+    budget.giveToQuotas(tokens, since)
     tokens, isChanged = 0, true
   end
   return {
@@ -165,10 +166,13 @@ local function openCampaignTokens(key, now, budget)
       return true
     end,
     isWaiting = function(most) return not isLapsed and tokens < most end,
-    setAside = function() tokens, isChanged = tokens + 1, true end,
+    setAside = function()
+      if tokens == 0 then since = now end
+      tokens, isChanged = tokens + 1, true
+    end,
     keep = function()
       if not isChanged then return end
-      redis.call('HSET', key, 'campaigns_asked', asked, 'campaign_tokens', tokens)
+      redis.call('HSET', key, 'campaigns_asked', asked, 'campaign_tokens', tokens, 'campaign_tokens_since', since)
       redis.call('PEXPIRE', key, ${budgetKeptMs})
     end
   }

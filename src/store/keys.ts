@@ -151,7 +151,8 @@ export const keys = {
   permits: (transport: string) => `${prefix}:permits:${transport}`,
   /**
    * Hash: window in milliseconds -> what was used of its rate; `released` counts what releases gave, emails and tokens for campaigns,
-   * `released_bulk` what of it was bulk; `campaign_tokens`, set aside for campaigns, and `campaigns_asked`, when one asked last.
+   * `released_bulk` what of it was bulk; `campaign_tokens`, set aside for campaigns, `campaign_tokens_since`, when
+   * the first of them was, and `campaigns_asked`, when one asked last.
    */
   budget: (transport: string) => `${prefix}:budget:${transport}`,
   /** Hash: worker -> its last report about its connections, and how many it may have. */

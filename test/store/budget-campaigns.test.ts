@@ -173,6 +173,31 @@ describe('a campaign over a transport with a rate', () => {
     expect(later + rest + last).toBe(120);
   });
 
+  it('gives them back there also when it asked again after they were taken, and left some of them', async () => {
+    const rates = ratesOf('600/m');
+    const admitted = async (count: number, now: number, isOfCampaign = false) => {
+      const lane = isOfCampaign ? 'bulk' : 'transactional';
+      const emails = Array.from({ length: count }, () => emailAt(now, lane, isOfCampaign));
+      const may = await budgets.admit('ses', rates, emails, now);
+      await redis.del(keys.parked('ses', 'transactional'));
+      return may.filter(Boolean).length;
+    };
+    await park('bulk', 20);
+    expect(await admitted(1, start + 900, true)).toBe(0);
+    await budgets.release('ses', rates, {}, start + 950);
+    const early = await sendReleased(start + 950, 'bulk');
+    const left = (await budgets.left('ses', rates, start + 950))[0]?.remaining ?? 0;
+    // In the next of the 60 parts of the window it uses one of several.
+    expect(600 - early - left).toBeGreaterThan(1);
+    const later = await admitted(1, start + 1_000, true);
+    expect(later).toBe(1);
+    await redis.del(keys.parked('ses', 'bulk'));
+    const direct = await admitted(600, start + 1_500);
+    const rest = await admitted(600, start + 3_100);
+    const last = await admitted(600, start + 61_000);
+    expect(direct + rest + last).toBeLessThanOrEqual(600);
+  });
+
   it('has set aside for it no more than a tenth of a second is worth, and nothing while bulk has no place', async () => {
     await park('bulk', 2_000);
     const rates = ratesOf('20/s');

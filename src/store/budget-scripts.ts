@@ -115,7 +115,7 @@ return 1`);
  * kept by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
-  `${readBudgetKeys}${budget}${campaignTokens}${park}
+  `${readBudgetKeys}${budget}${giveVoided}${campaignTokens}${park}
 local now = tonumber(ARGV[1])
 local rates, first = ratesFrom(2)
 local budget = openBudget(budgetKey, now, rates)
@@ -126,7 +126,9 @@ local function usePermit(id)
   local ends = permits > 0 and redis.call('ZSCORE', permitsKey, id)
   if not ends then return false end
   redis.call('ZREM', permitsKey, id)
-  return tonumber(ends) > now
+  if tonumber(ends) > now then return true end
+  giveVoided(budget, ends)
+  return false
 end
 local function isFirst(id, lane, dueAt)
   if lane == 2 and parked[1] > 0 then return false end

@@ -242,6 +242,13 @@ describe('a permit', () => {
     expect(await budgets.permits(['ses'], ['a', 'b'])).toEqual([{ transport: 'ses', id: 'b', lapsesAt: now + 60_001 }]);
   });
 
+  it('that has lapsed by the time its email comes gives its token back: the email takes one, as all others', async () => {
+    await budgets.park('ses', [email('a')], now);
+    await budgets.release('ses', quota, most, now);
+    expect(await budgets.admit('ses', quota, [email('a')], now + 60_000)).toEqual([true]);
+    expect(await left(now + 60_000)).toBe(59);
+  });
+
   it.each<[string, (at: number) => Promise<unknown>]>([
     ['is given up', (at) => budgets.voidPermit({ transport: 'ses', id: 'a', lapsesAt: now + 60_000 }, quota, at)],
     ['is void as its email is parked again', (at) => budgets.park('ses', [email('a')], at, quota)],

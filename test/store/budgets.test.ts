@@ -242,6 +242,18 @@ describe('a permit', () => {
     expect(await budgets.permits(['ses'], ['a', 'b'])).toEqual([{ transport: 'ses', id: 'b', lapsesAt: now + 60_001 }]);
   });
 
+  it('that was used for a message that did not go gives its token back to the part of the window it was taken in', async () => {
+    await budgets.park('ses', [email('a')], now);
+    await budgets.release('ses', quota, most, now);
+    // In the next of the 60 parts of the window.
+    const later = now + 50_000;
+    const others = Array.from({ length: 59 }, (_, n) => email(`e${n}`));
+    expect(await budgets.admit('ses', quota, [...others, email('a')], later)).not.toContain(false);
+    await budgets.giveBack('ses', quota, { count: 1, since: later }, later);
+    expect(await budgets.admit('ses', quota, [email('last')], later)).toEqual([true]);
+    expect(await left(later + 3_599_999)).toBe(0);
+  });
+
   it('that has lapsed by the time its email comes gives its token back: the email takes one, as all others', async () => {
     await budgets.park('ses', [email('a')], now);
     await budgets.release('ses', quota, most, now);

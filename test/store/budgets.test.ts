@@ -1,10 +1,11 @@
-/** Who goes and who waits for a transport: permits, places among the parked, and what comes of those that were moved or cancelled meanwhile. */
+/** Who goes and who waits for a transport: places among the parked, and what comes of those that were moved or cancelled meanwhile. */
 import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import type { Lane } from '../../src/domain/lane.ts';
 import type { Rate } from '../../src/domain/rate.ts';
 import { type Budgets, type DueEmail, openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
+import { scriptsRun } from '../support/scripts-run.ts';
 import { useTestRedis } from '../support/use-redis.ts';
 
 let redis: Redis;
@@ -93,22 +94,13 @@ describe('admit', () => {
   });
 
   it('answers each of those that ask in one turn, in one command', async () => {
-    const before = await commands();
+    const before = await scriptsRun(redis);
     const asked = ['a', 'b', 'c', 'd'].map((id) => budgets.admit('ses', slow, [email(id), email(`${id}2`)], now));
     expect(await Promise.all(asked)).toEqual([[true, false], ...Array.from({ length: 3 }, () => [false, false])]);
-    expect((await commands()) - before).toBe(1);
+    expect((await scriptsRun(redis)) - before).toBe(1);
     expect(await parked('transactional')).toEqual(['a2', 'b', 'b2', 'c', 'c2', 'd', 'd2']);
   });
 });
-
-/** Scripts that were run. */
-async function commands(): Promise<number> {
-  const stats = await redis.info('commandstats');
-  return [...stats.matchAll(/cmdstat_eval(?:sha)?:calls=(\d+),.*?failed_calls=(\d+)/g)].reduce(
-    (sum, [, calls, failed]) => sum + Number(calls) - Number(failed),
-    0,
-  );
-}
 
 describe('release', () => {
   it('lets go as many as there are tokens for, each with a permit that is used once, and rings the bell', async () => {
@@ -206,77 +198,6 @@ describe('release', () => {
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 0, left: 3_001, nextAt: now });
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 0, left: 1_001, nextAt: now });
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 1, left: 0, nextAt: null });
-  });
-});
-
-describe('a permit', () => {
-  const quota = [{ count: 60, windowMs: 3_600_000 }];
-  const left = async (at: number) => (await budgets.left('ses', quota, at))[0]?.remaining;
-
-  it('is found by its email, and void at once when it is given up: the next goes, and a quota has its token back', async () => {
-    await budgets.park('ses', [email('a'), email('b'), email('c')], now);
-    expect(await budgets.release('ses', quota, most, now)).toMatchObject({ released: 2, left: 1 });
-    const permits = await budgets.permits(['ses', 'other'], ['x', 'b', 'a']);
-    expect(permits.map(({ transport, id }) => [transport, id])).toEqual([
-      ['ses', 'b'],
-      ['ses', 'a'],
-    ]);
-    expect(await budgets.permits(['ses'], [])).toEqual([]);
-    expect(await budgets.release('ses', quota, most, now + 1)).toMatchObject({ released: 0 });
-    const before = await commands();
-    await Promise.all(permits.map((permit) => budgets.voidPermit(permit, quota, now + 1)));
-    expect((await commands()) - before).toBe(1);
-    expect(await left(now + 1)).toBe(60);
-    expect(await budgets.release('ses', quota, most, now + 1)).toMatchObject({ released: 1, left: 0 });
-  });
-
-  it('that was used, or that came after the one given up, stays as it is', async () => {
-    await budgets.park('ses', [email('a'), email('b')], now);
-    await budgets.release('ses', quota, most, now);
-    const permits = await budgets.permits(['ses'], ['a', 'b']);
-    expect(await budgets.admit('ses', quota, [email('a')], now)).toEqual([true]);
-    await budgets.park('ses', [email('b')], now, quota);
-    await budgets.release('ses', quota, most, now + 1);
-    for (const permit of permits) await budgets.voidPermit(permit, quota, now + 1);
-    expect(await left(now + 1)).toBe(58);
-    expect(await budgets.permits(['ses'], ['a', 'b'])).toEqual([{ transport: 'ses', id: 'b', lapsesAt: now + 60_001 }]);
-  });
-
-  it('that was used for a message that did not go gives its token back to the part of the window it was taken in', async () => {
-    await budgets.park('ses', [email('a')], now);
-    await budgets.release('ses', quota, most, now);
-    // In the next of the 60 parts of the window.
-    const later = now + 50_000;
-    const others = Array.from({ length: 59 }, (_, n) => email(`e${n}`));
-    expect(await budgets.admit('ses', quota, [...others, email('a')], later)).not.toContain(false);
-    await budgets.giveBack('ses', quota, { count: 1, since: later }, later);
-    expect(await budgets.admit('ses', quota, [email('last')], later)).toEqual([true]);
-    expect(await left(later + 3_599_999)).toBe(0);
-  });
-
-  it('that has lapsed by the time its email comes gives its token back: the email takes one, as all others', async () => {
-    await budgets.park('ses', [email('a')], now);
-    await budgets.release('ses', quota, most, now);
-    expect(await budgets.admit('ses', quota, [email('a')], now + 60_000)).toEqual([true]);
-    expect(await left(now + 60_000)).toBe(59);
-  });
-
-  it.each<[string, (at: number) => Promise<unknown>]>([
-    ['is given up', (at) => budgets.voidPermit({ transport: 'ses', id: 'a', lapsesAt: now + 60_000 }, quota, at)],
-    ['is void as its email is parked again', (at) => budgets.park('ses', [email('a')], at, quota)],
-    ['is void as its email leaves the transport', (at) => budgets.unpark('ses', quota, at)],
-    ['has lapsed', (at) => budgets.release('ses', quota, most, at)],
-  ])('that %s gives its token back, and no window has more than its count for that', async (_, end) => {
-    await budgets.park('ses', [email('a')], now);
-    await budgets.release('ses', quota, most, now);
-    const later = now + 1_800_000;
-    const others = Array.from({ length: 59 }, (_, n) => email(`e${n}`));
-    expect(await budgets.admit('ses', quota, others, later)).not.toContain(false);
-    await end(later);
-    await redis.del(keys.parked('ses', 'transactional'));
-    expect(await budgets.admit('ses', quota, [email('last')], later)).toEqual([true]);
-    expect(await left(later + 3_599_999)).toBe(0);
-    expect(await left(later + 3_660_000)).toBe(60);
   });
 });
 

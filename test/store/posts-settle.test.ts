@@ -55,3 +55,13 @@ it('they are written down also beside data that cannot be read', async () => {
   ];
   expect(await Promise.all(tries)).toEqual([true, true, true]);
 });
+
+it('a success where an endpoint was before says nothing of where it is now', async () => {
+  const { parcels, leaseEnd } = await takeNew(2);
+  const [down = '', up = ''] = parcels;
+  const url = 'https://example.com/new';
+  await redis.hset(keys.webhooks, 'wh_1', JSON.stringify({ endpoint: url }));
+  await posts.settle('wh_1', settled(down, leaseEnd, { status: 'pending', nextAt: now, endpoint: 'down', url }), now);
+  await posts.settle('wh_1', settled(up, leaseEnd, { url: 'https://example.com/old' }), now);
+  expect(await posts.failingSince(['wh_1'])).toEqual([now]);
+});

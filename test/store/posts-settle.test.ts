@@ -65,3 +65,13 @@ it('a success where an endpoint was before says nothing of where it is now', asy
   await posts.settle('wh_1', settled(up, leaseEnd, { url: 'https://example.com/old' }), now);
   expect(await posts.failingSince(['wh_1'])).toEqual([now]);
 });
+
+it('a delivery is listed once, with the status of its last try', async () => {
+  const deliveries = openDeliveries(redis);
+  for (const status of ['pending', 'failed', 'success', 'pending', 'success', 'failed'] as const) {
+    const { parcels, leaseEnd } = await takeNew(1);
+    await posts.settle('wh_1', settled(parcels[0] ?? '', leaseEnd, { status }), now);
+    const { page } = await deliveries.page('wh_1', { limit: 10 });
+    expect(page.map((one) => one.status)).toEqual([status]);
+  }
+});

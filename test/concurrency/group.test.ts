@@ -25,9 +25,11 @@ it('calls of one turn form one group, in order, and each caller gets its own res
 it('two members with one claim are never in one group, and keep their order', async () => {
   const { groups, add } = openGroup();
   await Promise.all([add('a', 'k'), add('b'), add('c', 'k'), add('d')]);
+  await Promise.all([add('e'), add('f', 'k')]);
   expect(groups).toEqual([
     ['a', 'b'],
     ['c', 'd'],
+    ['e', 'f'],
   ]);
 });
 

@@ -139,6 +139,25 @@ describe('an event', () => {
     await line.forwardAll();
     expect(counts(consumer.ids())).toEqual([1, 1, 1]);
   });
+
+  it('that outlasted its lease is reported once, by the worker that posts it after that', async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    await using consumer = await openConsumer(async (n) => {
+      if (n === 1) await released;
+      return { status: 204 };
+    });
+    await line.addWebhook({ endpoint: consumer.url });
+    await line.emit(1);
+    await line.notifyAll();
+    await line.look();
+    await until('the POST to be under way', () => consumer.calls.length === 1);
+    await using other = await openPosting(server);
+    other.pass(minute);
+    await other.forwardAll();
+    release();
+    await line.roundsEnded();
+    expect([consumer.calls.length, line.reports.length, other.reports.length]).toEqual([2, 0, 1]);
+  });
 });
 
 describe('one endpoint that hangs', () => {

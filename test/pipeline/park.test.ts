@@ -5,6 +5,7 @@ import type { Refused } from '../../src/pipeline/admit.ts';
 import { park } from '../../src/pipeline/park.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
+import { ratesOf } from '../support/rates.ts';
 import { useTestRedis } from '../support/use-redis.ts';
 import { failover, planTo } from '../support/worker.ts';
 
@@ -36,4 +37,20 @@ it.each<Refused>([
 ])('is given up for $kind', async (refused) => {
   expect(await parkAtEnd(refused)).toMatchObject({ kind: 'transport_fault', detail: refused.why });
   expect(await redis.exists(keys.again('transactional'))).toBe(0);
+});
+
+it.each([
+  { what: 'where its worker has no connection, keeps it for one that has', hasNone: true, left: 59 },
+  { what: 'where all connections of its worker are busy, gives it back', hasNone: false, left: 60 },
+])('with a permit, $what', async ({ hasNone, left }) => {
+  const budgets = openBudgets(redis);
+  const rates = ratesOf('60/h');
+  const now = end - 1_000;
+  await budgets.park('one', [due], now);
+  await budgets.release('one', rates, {}, now);
+  const transports = { plan: planTo({ one: { port: 1, rates } }, { default: failover('one') }) };
+  const deps = { transports, known: new Map(), budgets, wake() {}, now: () => now };
+  await park(deps, 'one', due, { kind: 'full', why: 'transport one has no connection free', hasNone });
+  expect((await budgets.left('one', rates, now))[0]?.remaining).toBe(left);
+  expect(await budgets.permits(['one'], [due.id])).toHaveLength(60 - left);
 });

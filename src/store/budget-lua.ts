@@ -15,10 +15,10 @@ export const budgetKeptMs = 2 * 86_400_000;
 
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
- * `take()` takes a token of every rate or of none, `give(n, since)` gives back tokens that were taken since then, the oldest first: given back
- * to a later part of the window, they could be used twice in it. `giveToQuotas(n, since)` gives none to a rate per second, `keep()` writes the
- * changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there again; -1 for an unknown
- * number.
+ * `take()` takes a token of every rate or of none, `give(n, since, latest)` gives back tokens that were taken between these times, the oldest
+ * first: given back to a later part of the window, they could be used twice in it. Tokens of a window that is over are not given back.
+ * `giveToQuotas(n, since, latest)` gives none to a rate per second, `keep()` writes the changes. `left()` has three numbers for each rate: tokens
+ * left, when the next token comes, when all tokens are there again; -1 for an unknown number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
  * begins a new schedule: nothing is saved up, and the first seconds have no more than others. A longer window is a list of `part:count`, oldest
@@ -63,7 +63,8 @@ local function openQuota(stored, now, count, windowMs)
   return {
     freeAt = freeAt,
     take = function() add(present, 1) end,
-    give = function(n, since)
+    give = function(n, since, latest)
+      if latest < (present - ${partsOfWindow}) * partMs then return end
       for _, part in ipairs(parts) do
         local back = part[1] >= math.floor(since / partMs) and math.min(n, part[2]) or 0
         part[2], n, total = part[2] - back, n - back, total - back
@@ -100,13 +101,13 @@ local function openBudget(key, now, rates)
       isChanged = true
       return true
     end,
-    give = function(n, since)
-      for _, limit in ipairs(limits) do limit.give(n, since) end
+    give = function(n, since, latest)
+      for _, limit in ipairs(limits) do limit.give(n, since, latest) end
       isChanged = true
     end,
-    giveToQuotas = function(n, since)
+    giveToQuotas = function(n, since, latest)
       for i, limit in ipairs(limits) do
-        if not isPace(names[i]) then limit.give(n, since) end
+        if not isPace(names[i]) then limit.give(n, since, latest) end
       end
       isChanged = true
     end,
@@ -155,7 +156,7 @@ local function openCampaignTokens(key, now, budget)
   local since = tonumber(stored[3] or asked)
   local isLapsed = asked <= now - ${askedMs}
   if isLapsed and tokens > 0 and budget then
-    budget.giveToQuotas(tokens, since)
+    budget.giveToQuotas(tokens, since, now)
     tokens, isChanged = 0, true
   end
   return {

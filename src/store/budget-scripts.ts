@@ -55,7 +55,10 @@ export const permitMs = 60_000;
  * its time has passed, and mail that is released and parked again and again would never pause.
  */
 export const giveVoided = `
-local function giveVoided(budget, lapsesAt) budget.giveToQuotas(1, tonumber(lapsesAt) - ${permitMs}) end
+local function giveVoided(budget, lapsesAt)
+  local takenAt = tonumber(lapsesAt) - ${permitMs}
+  budget.giveToQuotas(1, takenAt, takenAt)
+end
 `;
 
 /** Parks without asking. ARGV now, number of rates, count and window of each, then emailArguments of each email. A permit is void then. */
@@ -162,11 +165,11 @@ return answer`,
   'at_once',
 );
 
-/** Gives tokens back. ARGV now, how many, since when they were taken, number of rates, count and window of each. */
+/** Gives tokens back. ARGV now, how many, the first and last time they may be of, number of rates, count and window of each. */
 export const giveBackScript = script(`${readBudgetKeys}${budget}
-local rates = ratesFrom(4)
+local rates = ratesFrom(5)
 local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
-budget.give(tonumber(ARGV[2]), tonumber(ARGV[3]))
+budget.give(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
 budget.keep()`);
 
 /** What is left. ARGV now, number of rates, count and window of each; answers as `left()` of a budget does. */

@@ -171,12 +171,12 @@ export function openBudgets(redis: Redis) {
 
     /**
      * Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails.
-     * @param taken `since`: when the first of them was admitted; the token of its permit may be a minute older
+     * @param taken `since`: when they were admitted; the tokens of their permits may be a minute older
      */
     async giveBack(name: string, rates: readonly Rate[], taken: Taken, now: number): Promise<void> {
-      const { count } = taken;
-      const since = taken.since - permitMs;
-      if (rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, since, ...rateArgs(rates)]);
+      const { count, since } = taken;
+      const args = [now, count, since - permitMs, since, ...rateArgs(rates)];
+      if (rates.length > 0) await giveBackScript(redis, keysOf(name), args);
     },
 
     /** What is left of each rate, one for each window. */

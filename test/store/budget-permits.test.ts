@@ -21,6 +21,7 @@ function email(id: string): DueEmail {
 }
 
 const quota = [{ count: 60, windowMs: 3_600_000 }];
+const minute = [{ count: 60, windowMs: 60_000 }];
 const left = async (at: number) => (await budgets.left('ses', quota, at))[0]?.remaining;
 
 it('a permit is found by its email, and void at once when it is given up: the next goes, and a quota has its token back', async () => {
@@ -88,3 +89,18 @@ it.each<[string, (at: number) => Promise<unknown>]>([
   expect(await left(later + 3_599_999)).toBe(0);
   expect(await left(later + 3_660_000)).toBe(60);
 });
+
+it.each<[string, (at: number) => Promise<unknown>]>([
+  ['a permit that lapsed', (at) => budgets.release('ses', minute, most, at)],
+  ['a message that did not go', (at) => budgets.giveBack('ses', minute, { count: 1, since: now }, at)],
+])(
+  'the token of %s is not given back after its window: it would be one that others have used since',
+  async (_, end) => {
+    await budgets.park('ses', [email('a')], now);
+    await budgets.release('ses', minute, most, now);
+    const others = Array.from({ length: 10 }, (_, n) => email(`e${n}`));
+    expect(await budgets.admit('ses', minute, others, now + 30_000)).not.toContain(false);
+    await end(now + 62_000);
+    expect((await budgets.left('ses', minute, now + 62_000))[0]?.remaining).toBe(50);
+  },
+);

@@ -75,3 +75,16 @@ it('a delivery is listed once, with the status of its last try', async () => {
     expect(page.map((one) => one.status)).toEqual([status]);
   }
 });
+
+it('a failure does not end the rest that the endpoint asked for in its answer to another', async () => {
+  const { parcels, leaseEnd } = await takeNew(2);
+  const down = { status: 'pending', nextAt: now, endpoint: 'down' } as const;
+  const tries = parcels.map((parcel, n) =>
+    settled(parcel, leaseEnd, { ...down, holdUntil: n === 0 ? now + 60_000 : null }),
+  );
+  expect(await Promise.all(tries.map((one) => posts.settle('wh_1', one, now)))).toEqual([true, true]);
+  const terms = { limit: 2, leaseMs, longestWaitMs };
+  const takeAt = (at: number) => posts.take({ id: 'wh_1', batch: null }, { ...terms, now: at });
+  expect((await takeAt(now + 59_999)).parcels).toEqual([]);
+  expect((await takeAt(now + 60_000)).parcels).toEqual(parcels);
+});

@@ -224,6 +224,8 @@ const documentRules: Record<string, Rule> = {
   },
   'webhooks and paths share no tag, as a generator would write one file over the other': ({ paths, webhooks }) =>
     tagsOf(webhooks).filter((tag) => tagsOf(paths).includes(tag)),
+  'no truth value is fixed, as clients of OpenAPI Generator refuse it': (document) =>
+    [...JSON.stringify(document).matchAll(/"(?:const|enum)":\[?(?:true|false)/g)].map(([fault]) => fault),
   'every pattern can be read in any language': (document) =>
     [...JSON.stringify(document).matchAll(/"pattern":"((?:[^"\\]|\\.)*)"/g)]
       .map(([, pattern = '']) => pattern)

@@ -87,7 +87,10 @@ function writeLinesAsText(document: ApiDocument): ApiDocument {
   return { ...document, paths: mapValues(document.paths, (methods) => mapValues(methods, ofBody)) };
 }
 
-/** A copy without what a reader knows already of numbers and times: the range of a safe integer, and the pattern of RFC 3339. */
+/**
+ * A copy without what a reader knows already of numbers and times: the range of a safe integer, and the pattern of RFC 3339. And without fixed
+ * truth values: clients of OpenAPI Generator compare them with words, and refuse every answer.
+ */
 function simplify(generated: object): ApiDocument {
   return JSON.parse(JSON.stringify(generated), (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
@@ -95,7 +98,8 @@ function simplify(generated: object): ApiDocument {
       ([key, part]) =>
         !(key === 'minimum' && part === Number.MIN_SAFE_INTEGER) &&
         !(key === 'maximum' && part === Number.MAX_SAFE_INTEGER) &&
-        !(key === 'pattern' && 'format' in value && value.format === 'date-time'),
+        !(key === 'pattern' && 'format' in value && value.format === 'date-time') &&
+        !(key === 'const' && typeof part === 'boolean'),
     );
     return writeNullsOut(Object.fromEntries(kept));
   });

@@ -3,6 +3,7 @@ import { lineTypes } from '../records.ts';
 import { completeAnswers, mapValues } from './answers.ts';
 import { placeExamples, type RouteExamples } from './examples.ts';
 import { writeNullsOut } from './nullable.ts';
+import { openAnswers } from './open-answers.ts';
 import { unifySchemas } from './schemas.ts';
 import { type PublishedDocument, shareResponses } from './shared-responses.ts';
 
@@ -70,7 +71,9 @@ export type ApiDocument = {
 
 /** @param generated what the generator made from the routes and their schemas */
 export function completeDocument(generated: object): PublishedDocument {
-  return shareResponses(placeExamples(completeAnswers(unifySchemas(writeLinesAsText(simplify(generated))))));
+  return shareResponses(
+    placeExamples(completeAnswers(openAnswers(unifySchemas(writeLinesAsText(simplify(generated)))))),
+  );
 }
 
 /** For an upload that may also be a JSON array, the generator gives every media type the same schema. NDJSON and CSV are text instead. */

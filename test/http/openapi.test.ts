@@ -59,6 +59,11 @@ describe('each rule bites', () => {
       [...schemas, 'Tag', 'properties', 'name', 'const'],
       false,
     ],
+    [
+      'no schema is oneOf, as clients that look at no enum find several forms of one event',
+      [...schemas, 'Tag', 'properties', 'name', 'oneOf'],
+      [{ type: 'string' }],
+    ],
     ['every pattern can be read in any language', [...schemas, 'Tag', 'properties', 'name', 'pattern'], '^\\P{Cc}*$'],
     ['every reference leads somewhere', [...schemas, 'Recipient'], undefined],
     ['every component is referred to', [...schemas, 'Cat'], { type: 'object' }],

@@ -226,6 +226,8 @@ const documentRules: Record<string, Rule> = {
     tagsOf(webhooks).filter((tag) => tagsOf(paths).includes(tag)),
   'no truth value is fixed, as clients of OpenAPI Generator refuse it': (document) =>
     [...JSON.stringify(document).matchAll(/"(?:const|enum)":\[?(?:true|false)/g)].map(([fault]) => fault),
+  'no schema is oneOf, as clients that look at no enum find several forms of one event': (document) =>
+    [...JSON.stringify(document).matchAll(/"oneOf":/g)].map(([fault]) => fault),
   'every pattern can be read in any language': (document) =>
     [...JSON.stringify(document).matchAll(/"pattern":"((?:[^"\\]|\\.)*)"/g)]
       .map(([, pattern = '']) => pattern)

@@ -92,7 +92,8 @@ function writeLinesAsText(document: ApiDocument): ApiDocument {
 
 /**
  * A copy without what a reader knows already of numbers and times: the range of a safe integer, and the pattern of RFC 3339. And without fixed
- * truth values: clients of OpenAPI Generator compare them with words, and refuse every answer.
+ * truth values: clients of OpenAPI Generator compare them with words, and refuse every answer. The forms of an event, which zod writes as oneOf,
+ * are anyOf: those clients look at no enum, and would find an event in several forms.
  */
 function simplify(generated: object): ApiDocument {
   return JSON.parse(JSON.stringify(generated), (_key, value: unknown) => {
@@ -104,6 +105,6 @@ function simplify(generated: object): ApiDocument {
         !(key === 'pattern' && 'format' in value && value.format === 'date-time') &&
         !(key === 'const' && typeof part === 'boolean'),
     );
-    return writeNullsOut(Object.fromEntries(kept));
+    return writeNullsOut(Object.fromEntries(kept.map(([key, part]) => [key === 'oneOf' ? 'anyOf' : key, part])));
   });
 }

@@ -68,7 +68,7 @@ const keyName = z
   .trim()
   .min(1)
   .max(100, { abort: true })
-  .regex(/^\P{Cc}*$/u, 'must not contain control characters')
+  .refine((text) => !/\p{Cc}/u.test(text), 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .meta({ description: 'Your name for it.', examples: ['shop backend'] });
 

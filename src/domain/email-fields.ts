@@ -17,7 +17,7 @@ export const bodyText = z
 
 const addressSchema = {
   id: 'Mailbox',
-  oneOf: [
+  anyOf: [
     { type: 'string', examples: ['Ada Lovelace <ada@example.com>'] },
     {
       type: 'object',

@@ -22,7 +22,7 @@ export const templateName = z
   .trim()
   .min(1)
   .max(200, { abort: true })
-  .regex(/^\P{Cc}*$/u, 'must not contain control characters')
+  .refine((text) => !/\p{Cc}/u.test(text), 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .meta({ description: 'Your name for it.', examples: ['Order confirmation'] });
 

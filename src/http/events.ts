@@ -14,6 +14,8 @@ const mostPerPage = 1_000;
 const usualPerPage = 100;
 
 const cursor = z.string().regex(cursorForm, 'is not a cursor of this feed');
+/** A browser that has seen no event yet may send the header empty. */
+const cursorOrNothing = new RegExp(`${cursorForm.source}|^$`);
 
 /** Strict: an unknown filter must not look like one that matches everything. */
 const feedQuery = z.strictObject({
@@ -40,7 +42,8 @@ const feedQuery = z.strictObject({
 
 const feedHeaders = z.looseObject({
   'last-event-id': z
-    .union([cursor, z.literal('')])
+    .string()
+    .regex(cursorOrNothing, 'is not a cursor of this feed')
     .optional()
     .meta({
       description:

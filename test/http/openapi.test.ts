@@ -49,6 +49,22 @@ describe('each rule bites', () => {
     ['operation ids are unique', [...get, 'operationId'], 'sendEmail'],
     ['paths differ in more than the names of their variables', ['paths', '/v1/emails/{name}'], {}],
     ['no tag is left over', ['tags', '9'], { name: 'cats', description: 'Cats.' }],
+    [
+      'webhooks and paths share no tag, as a generator would write one file over the other',
+      ['webhooks', 'event', 'post', 'tags'],
+      ['emails'],
+    ],
+    [
+      'no truth value is fixed, as clients of OpenAPI Generator refuse it',
+      [...schemas, 'Tag', 'properties', 'name', 'const'],
+      false,
+    ],
+    [
+      'no schema is oneOf, as clients that look at no enum find several forms of one event',
+      [...schemas, 'Tag', 'properties', 'name', 'oneOf'],
+      [{ type: 'string' }],
+    ],
+    ['every pattern can be read in any language', [...schemas, 'Tag', 'properties', 'name', 'pattern'], '^\\P{Cc}*$'],
     ['every reference leads somewhere', [...schemas, 'Recipient'], undefined],
     ['every component is referred to', [...schemas, 'Cat'], { type: 'object' }],
     [ruleOfSchemas, [...schemas, 'Recipient', 'size'], 1],
@@ -71,6 +87,7 @@ describe('each rule bites', () => {
       { in: 'header', name: 'Idempotency-Key', schema: {}, description: 'Twice.' },
     ],
     ['each operation describes each parameter', [...send, 'parameters', '0', 'description'], undefined],
+    ['each operation takes a header as text of one form', [...send, 'parameters', '0', 'schema'], { anyOf: [] }],
     [
       'each operation describes each property of its body and its answers',
       [...schemas, 'EmailRequest', 'properties', 'subject', 'description'],

@@ -50,7 +50,6 @@ const document: ApiDocument = {
           mood: { enum: ['good'] },
         },
         required: ['id'],
-        additionalProperties: false,
       },
     },
   },

@@ -22,6 +22,8 @@ export function operationsOf({ paths }: ApiDocument): Named[] {
   );
 }
 
+const tagsOf = (paths: ApiDocument['paths'] = {}): string[] =>
+  Object.values(paths).flatMap((methods) => Object.values(methods).flatMap(({ tags = [] }) => tags));
 const answersOf = ({ responses }: Operation): [status: string, answer: Response][] => Object.entries(responses);
 const mediaOf = (answer: Pick<Response, 'content'>): [type: string, media: Media][] =>
   Object.entries(answer.content ?? {});
@@ -143,6 +145,10 @@ const operationRules: Record<string, OperationRule> = {
     (operation.parameters ?? [])
       .filter(({ description, schema }) => !isSentence(description) || schema === undefined)
       .map(({ name }) => name),
+  'takes a header as text of one form': ({ operation }) =>
+    (operation.parameters ?? [])
+      .filter((parameter) => parameter.in === 'header' && parameter.schema?.type !== 'string')
+      .map(({ name }) => name),
   'describes each property of its body and its answers': ({ operation }, document) =>
     [operation.requestBody ?? {}, ...Object.values(operation.responses)].flatMap(mediaOf).flatMap(([, media]) =>
       [...reach(document, media.schema ?? {})]
@@ -213,9 +219,19 @@ const documentRules: Record<string, Rule> = {
     return shapes.filter((shape, index) => shapes.indexOf(shape) !== index || !/^\/[\w/.{}-]+$/.test(shape));
   },
   'no tag is left over': (document) => {
-    const used = operationsOf(document).flatMap(({ operation }) => operation.tags ?? []);
+    const used = [...tagsOf(document.paths), ...tagsOf(document.webhooks)];
     return (document.tags ?? []).map(({ name }) => name).filter((name) => !used.includes(name));
   },
+  'webhooks and paths share no tag, as a generator would write one file over the other': ({ paths, webhooks }) =>
+    tagsOf(webhooks).filter((tag) => tagsOf(paths).includes(tag)),
+  'no truth value is fixed, as clients of OpenAPI Generator refuse it': (document) =>
+    [...JSON.stringify(document).matchAll(/"(?:const|enum)":\[?(?:true|false)/g)].map(([fault]) => fault),
+  'no schema is oneOf, as clients that look at no enum find several forms of one event': (document) =>
+    [...JSON.stringify(document).matchAll(/"oneOf":/g)].map(([fault]) => fault),
+  'every pattern can be read in any language': (document) =>
+    [...JSON.stringify(document).matchAll(/"pattern":"((?:[^"\\]|\\.)*)"/g)]
+      .map(([, pattern = '']) => pattern)
+      .filter((pattern) => /\\p\{/i.test(pattern)),
   'every reference leads somewhere': (document) =>
     [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)]
       .map(([, reference = '']) => reference)

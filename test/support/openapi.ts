@@ -74,9 +74,16 @@ function checkBy(validate: ValidateFunction): Check {
   return (value) => (validate(value) ? [] : (validate.errors ?? []).map(describe));
 }
 
-/** References are local to the document, and the schema is compiled by itself. */
+/**
+ * References are local to the document, and the schema is compiled by itself. What the document leaves open, for fields of later versions, is
+ * closed: this version has no others.
+ */
 function rebase<T>(part: T): T {
-  return JSON.parse(JSON.stringify(part).replaceAll('"$ref":"#/components/schemas/', `"$ref":"${base}#/$defs/`));
+  const text = JSON.stringify(part).replaceAll('"$ref":"#/components/schemas/', `"$ref":"${base}#/$defs/`);
+  return JSON.parse(text, (_, value) => {
+    const isOpen = value?.type === 'object' && 'properties' in value && !('additionalProperties' in value);
+    return isOpen ? { ...value, additionalProperties: false } : value;
+  });
 }
 
 function describe({ instancePath, message, params }: ErrorObject): string {

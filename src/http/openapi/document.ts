@@ -3,6 +3,7 @@ import { lineTypes } from '../records.ts';
 import { completeAnswers, mapValues } from './answers.ts';
 import { placeExamples, type RouteExamples } from './examples.ts';
 import { writeNullsOut } from './nullable.ts';
+import { openAnswers } from './open-answers.ts';
 import { unifySchemas } from './schemas.ts';
 import { type PublishedDocument, shareResponses } from './shared-responses.ts';
 
@@ -70,7 +71,9 @@ export type ApiDocument = {
 
 /** @param generated what the generator made from the routes and their schemas */
 export function completeDocument(generated: object): PublishedDocument {
-  return shareResponses(placeExamples(completeAnswers(unifySchemas(writeLinesAsText(simplify(generated))))));
+  return shareResponses(
+    placeExamples(completeAnswers(openAnswers(unifySchemas(writeLinesAsText(simplify(generated)))))),
+  );
 }
 
 /** For an upload that may also be a JSON array, the generator gives every media type the same schema. NDJSON and CSV are text instead. */
@@ -87,7 +90,11 @@ function writeLinesAsText(document: ApiDocument): ApiDocument {
   return { ...document, paths: mapValues(document.paths, (methods) => mapValues(methods, ofBody)) };
 }
 
-/** A copy without what a reader knows already of numbers and times: the range of a safe integer, and the pattern of RFC 3339. */
+/**
+ * A copy without what a reader knows already of numbers and times: the range of a safe integer, and the pattern of RFC 3339. And without fixed
+ * truth values: clients of OpenAPI Generator compare them with words, and refuse every answer. The forms of an event, which zod writes as oneOf,
+ * are anyOf: those clients look at no enum, and would find an event in several forms.
+ */
 function simplify(generated: object): ApiDocument {
   return JSON.parse(JSON.stringify(generated), (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
@@ -95,8 +102,9 @@ function simplify(generated: object): ApiDocument {
       ([key, part]) =>
         !(key === 'minimum' && part === Number.MIN_SAFE_INTEGER) &&
         !(key === 'maximum' && part === Number.MAX_SAFE_INTEGER) &&
-        !(key === 'pattern' && 'format' in value && value.format === 'date-time'),
+        !(key === 'pattern' && 'format' in value && value.format === 'date-time') &&
+        !(key === 'const' && typeof part === 'boolean'),
     );
-    return writeNullsOut(Object.fromEntries(kept));
+    return writeNullsOut(Object.fromEntries(kept.map(([key, part]) => [key === 'oneOf' ? 'anyOf' : key, part])));
   });
 }

@@ -22,7 +22,7 @@ export const eventWebhooks = {
         'What an endpoint gets: an event, or with `batch` a list of events, each with its `id`. It is signed according to Standard Webhooks. It may come more than once, under the same `webhook-id`. Answer 2xx once you have stored it.',
         'The three headers are repeated as `svix-id`, `svix-timestamp` and `svix-signature`, for consumers of the Resend API.',
       ].join('\n\n'),
-      tags: ['webhooks'],
+      tags: ['webhook-posts'],
       security: [],
       parameters: [
         header('webhook-id', 'The id of the event, or of the batch; the same at each try.', id),

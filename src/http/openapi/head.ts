@@ -28,6 +28,8 @@ const tags = [
     description: 'Where recipients of bulk mail unsubscribe. No API key is needed: the link identifies the recipient.',
   },
   { name: 'health', description: 'Whether the process is alive and can take work. No API key is needed.' },
+  // A tag of its own: generators write one file for each tag of the paths, then one for each tag of the webhooks.
+  { name: 'webhook-posts', description: 'What Postrider POSTs to your endpoints.' },
 ];
 
 export function openapiHead(version: string) {

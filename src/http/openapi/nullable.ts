@@ -18,6 +18,7 @@ function orNull(schema: Schema): Schema {
   const { type, enum: values, anyOf, $ref, ...rest } = schema;
   if (Array.isArray(anyOf)) return { ...rest, anyOf: [...anyOf, { type: 'null' }] };
   if ($ref !== undefined) return { ...rest, anyOf: [{ $ref }, { type: 'null' }] };
-  if (typeof type !== 'string') return schema;
-  return { ...schema, type: [type, 'null'], ...(Array.isArray(values) ? { enum: [...values, null] } : {}) };
+  // A null among the values would make generators write three enumerations for one field.
+  if (values !== undefined) return { ...rest, anyOf: [{ type, enum: values }, { type: 'null' }] };
+  return typeof type === 'string' ? { ...schema, type: [type, 'null'] } : schema;
 }

@@ -27,7 +27,7 @@ export function unifySchemas(document: ApiDocument): ApiDocument {
 }
 
 /** The names that `part` refers to, directly or through another schema. */
-function reach(part: unknown, schemas: Schemas, found = new Set<string>()): Set<string> {
+export function reach(part: unknown, schemas: Schemas, found = new Set<string>()): Set<string> {
   for (const [, name = ''] of JSON.stringify(part).matchAll(reference)) {
     if (found.has(name)) continue;
     found.add(name);

@@ -59,6 +59,15 @@ const rows: readonly Row[] = [
     quiet: [told('transports_file_wrong', 0)],
   },
   {
+    alert: 'PostriderClockWrong',
+    severity: 'warning',
+    fires: [
+      [told('clock_difference_seconds', 61)],
+      [told('clock_difference_seconds', 0), told('clock_difference_seconds', -61)],
+    ],
+    quiet: [told('clock_difference_seconds', 60), told('clock_difference_seconds', -60)],
+  },
+  {
     alert: 'PostriderWebhooksLag',
     severity: 'warning',
     fires: [[told('webhook_oldest_waiting_seconds', 901)]],

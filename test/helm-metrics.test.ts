@@ -92,6 +92,7 @@ describe('in the cluster', () => {
         'PostriderMailWaits',
         'PostriderBreakerOpen',
         'PostriderTransportsFileWrong',
+        'PostriderClockWrong',
         'PostriderWebhooksLag',
         'PostriderRefusesMail',
         'PostriderTakesNoMail',

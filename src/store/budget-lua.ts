@@ -147,7 +147,8 @@ const askedMs = 2_000;
  *
  * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
  * does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas of `budget`, unless there is none. They were taken
- * since there was none: a campaign that asks may leave some of them.
+ * since there was none: a campaign that asks may leave some of them. Once the first is a window old, all are lost to that quota: it is not known
+ * which others are not, and a token too many would exceed it.
  */
 export const campaignTokens = `
 local function openCampaignTokens(key, now, budget)
@@ -156,7 +157,7 @@ local function openCampaignTokens(key, now, budget)
   local since = tonumber(stored[3] or asked)
   local isLapsed = asked <= now - ${askedMs}
   if isLapsed and tokens > 0 and budget then
-    budget.giveToQuotas(tokens, since, now)
+    budget.giveToQuotas(tokens, since, since)
     tokens, isChanged = 0, true
   end
   return {

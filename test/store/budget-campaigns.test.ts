@@ -152,6 +152,24 @@ describe('a campaign over a transport with a rate', () => {
     expect(direct + (await sendReleased(later + 1_000, 'transactional'))).toBe(6_000);
   });
 
+  it('gives none of them back once the first is a window old: it would be one that others have used since', async () => {
+    const rates = ratesOf('120/m');
+    const admitted = async (now: number) => {
+      const emails = Array.from({ length: 120 }, () => emailAt(now, 'transactional'));
+      const may = await budgets.admit('ses', rates, emails, now);
+      await redis.del(keys.parked('ses', 'transactional'));
+      return may.filter(Boolean).length;
+    };
+    await park('bulk', 20);
+    await run(rates, start, 2 * stepMs, atStart);
+    expect((await budgets.left('ses', rates, start + 2 * stepMs))[0]?.remaining).toBeLessThan(120);
+    await redis.del(keys.parked('ses', 'bulk'));
+    // In the next of the 60 parts of the window, and in the one in which the first is free again.
+    const direct = await admitted(start + 1_500);
+    const last = await admitted(start + 61_000);
+    expect(direct + last).toBe(120);
+  });
+
   it('gives them back to the part of the window they were taken from, not to what others have used since', async () => {
     const rates = ratesOf('120/m');
     const admitted = async (count: number, now: number, lane: Lane = 'transactional', isOfCampaign = false) => {

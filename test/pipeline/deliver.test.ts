@@ -68,17 +68,20 @@ function run(
   return deliver({ ...deps, attempt: attempt.bind(null, deps) }, { id: 'jb_1', emails: [...emails] });
 }
 
-it('an email that comes again is marked while another email of its job hangs', async () => {
+it('an email that comes again is marked, and leaves its place, while another email of its job hangs', async () => {
   const [hanging, withheld, troubled] = [await accept('hang@x.co'), await accept('b@x.co'), await accept('c@x.co')];
   const answered = Promise.withResolvers<Dispatched>();
-  const job = run([hanging, withheld, troubled], async ({ email }) => {
+  const dispatch = async ({ email }: Outgoing): Promise<Dispatched> => {
     if (email.facts.id === hanging) return answered.promise;
     if (email.facts.id === troubled) throw new Error('a bug');
     return { kind: 'withheld' };
-  });
+  };
+  const inHand = makeSemaphore(3);
+  const job = run([hanging, withheld, troubled], dispatch, undefined, { inHand });
   const marks = () => redis.zrange(keys.again('transactional'), '0', '-1');
   await until('both to be marked', async () => (await marks()).length === 2, marks);
   expect((await marks()).toSorted()).toEqual([withheld, troubled].toSorted());
+  expect(await inHand.take(AbortSignal.timeout(30_000), 2)).not.toBeNull();
   answered.resolve({ kind: 'withheld' });
   expect(await job).toEqual(done);
   expect(await marks()).toContain(hanging);

@@ -63,37 +63,31 @@ const damagedWaitMs = 60_000;
 export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   const leaveLine = await deps.line.take(deps.stopping, 1, placeWaitMs);
   if (leaveLine === null) return { again: deps.now() };
-  const { count, ends } = await begin(deps, job).finally(leaveLine);
+  const { count, works } = await begin(deps, job).finally(leaveLine);
   if (count === 0) return { again: deps.now() };
-  const marked = ended(markAgain(deps, job.emails.slice(count), deps.now()));
-  // Thrown only after all have ended: a new run of this job would settle as unknown what is still being sent.
-  for (const end of await Promise.all([...ends, marked])) if (end !== null) throw end.error;
+  await allEnded([...works, markAgain(deps, job.emails.slice(count), deps.now())]);
   return done;
 }
 
-/** Something ended: with an error, or null. */
-type End = { readonly error: unknown } | null;
-
-/** It never rejects, so it may be waited for late. */
-function ended(work: Promise<unknown>): Promise<End> {
-  return work.then(
-    () => null,
-    (error: unknown) => ({ error }),
-  );
-}
-
 /** Begins the first `count` emails of a job: all together, or as many as find places one by one. */
-async function begin(deps: Deps, job: DeliverJob): Promise<{ count: number; ends: Promise<End>[] }> {
+async function begin(deps: Deps, job: DeliverJob): Promise<{ count: number; works: Promise<void>[] }> {
   const { inHand, stopping } = deps;
   const places = await inHand.take(stopping, job.emails.length, togetherWaitMs);
-  if (places !== null) return { count: job.emails.length, ends: [ended(dealWithAll(deps, job, job.emails, places))] };
-  const ends: Promise<End>[] = [];
+  if (places !== null) return { count: job.emails.length, works: [dealWithAll(deps, job, job.emails, places)] };
+  const works: Promise<void>[] = [];
   for (const id of job.emails) {
     const place = await inHand.take(stopping, 1, placeWaitMs);
     if (place === null) break;
-    ends.push(ended(dealWithAll(deps, job, [id], place)));
+    const work = dealWithAll(deps, job, [id], place);
+    work.catch(() => {}); // `allEnded` throws its error, once the other emails have found their places
+    works.push(work);
   }
-  return { count: ends.length, ends };
+  return { count: works.length, works };
+}
+
+/** Throws only after all have ended: a new run of the job would settle as unknown what is still being sent. */
+async function allEnded(works: readonly Promise<void>[]): Promise<void> {
+  for (const end of await Promise.allSettled(works)) if (end.status === 'rejected') throw end.reason;
 }
 
 /** Loads emails of a job and deals with each. @param release gives back their places */
@@ -110,8 +104,7 @@ async function dealWithAll(
       await dealWith(deps, job, loaded[place] ?? null, suppressed[place] ?? null).finally(() => release(1));
       await voidPermits(id);
     };
-    // Rejects only after all have ended.
-    for (const end of await Promise.all(ids.map((id, place) => ended(deal(id, place))))) if (end) throw end.error;
+    await allEnded(ids.map(deal));
   } finally {
     release();
   }

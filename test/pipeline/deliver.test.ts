@@ -22,6 +22,8 @@ useTestRedis((server) => {
   redis = server.connect();
 });
 
+const marks = () => redis.zrange(keys.again('transactional'), '0', '-1');
+const noPermits = async () => async () => {};
 const newId = <P extends IdPrefix>(prefix: P) => makeId(prefix, Date.now(), randomBytes(10));
 
 async function accept(to: string | string[], text = 't', campaignId: string | null = null): Promise<string> {
@@ -52,7 +54,7 @@ function run(
       room: makeSemaphore(1_000),
     },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
-    findPermits: async () => async () => {},
+    findPermits: noPermits,
     onTrouble: (_part: string, _error: unknown, { email }: { email: string }) => void seen.troubles.push(email),
     missingFile: () => null,
     gatherFiles: async () => new Map(),
@@ -78,7 +80,6 @@ it('an email that comes again is marked, and leaves its place, while another ema
   };
   const inHand = makeSemaphore(3);
   const job = run([hanging, withheld, troubled], dispatch, undefined, { inHand });
-  const marks = () => redis.zrange(keys.again('transactional'), '0', '-1');
   await until('both to be marked', async () => (await marks()).length === 2, marks);
   expect((await marks()).toSorted()).toEqual([withheld, troubled].toSorted());
   expect(await inHand.take(AbortSignal.timeout(30_000), 2)).not.toBeNull();
@@ -99,6 +100,15 @@ it('an email that hangs keeps no other job from the places that are free', async
   expect(await hung).toEqual(done);
 });
 
+it('an error with one of several emails that wait for places is thrown once all have ended', async () => {
+  const [bad, ...others] = await Promise.all([accept('a@x.co'), accept('b@x.co'), accept('c@x.co')]);
+  const [inHand, seen] = [makeSemaphore(2), { settled: new Map<string, unknown>(), troubles: [] }];
+  await inHand.take(new AbortController().signal);
+  const findPermits = ([id]: readonly string[]) => (id === bad ? Promise.reject(new Error('away')) : noPermits());
+  await expect(run([bad, ...others], handOver, seen, { inHand, findPermits })).rejects.toThrow('away');
+  expect([...seen.settled.keys()]).toEqual(others);
+});
+
 it('emails of a job that find no place come again by themselves, while another of it is in hand', async () => {
   const [first, second, third] = await Promise.all(['a@x.co', 'b@x.co', 'c@x.co'].map((to) => accept(to)));
   const [inHand, line, stopping] = [makeSemaphore(2), makeSemaphore(1), new AbortController()];
@@ -113,7 +123,6 @@ it('emails of a job that find no place come again by themselves, while another o
   const job = run([second ?? '', third ?? ''], hang, undefined, more);
   await until('both places to be taken', () => begun.length === 2);
   stopping.abort();
-  const marks = () => redis.zrange(keys.again('transactional'), '0', '-1');
   await until('the third to be marked', async () => (await marks()).length === 1, marks);
   expect(await marks()).toEqual([third]);
   answered.resolve({ kind: 'withheld' });
@@ -133,7 +142,7 @@ it('an email whose campaign is canceled is canceled, not sent; while that is not
   };
   expect(await run([ended, busy], dispatch, undefined, more)).toEqual(done);
   expect(sent).toEqual([]);
-  expect(await redis.zrange(keys.again('transactional'), '0', '-1')).toEqual([busy]);
+  expect(await marks()).toEqual([busy]);
 });
 
 /** Whose content was read, in order, up to now. */
@@ -287,5 +296,5 @@ it('a record that cannot be read is reported and looked at again, and the other 
   expect(await run([bad, good], handOver, seen)).toEqual(done);
   expect([...seen.settled.keys()]).toEqual([good]);
   expect(seen.troubles).toEqual([bad]);
-  expect(await redis.zrange(keys.again('transactional'), '0', '-1')).toEqual([bad]);
+  expect(await marks()).toEqual([bad]);
 });

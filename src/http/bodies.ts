@@ -47,7 +47,11 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
 
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { config } = request.routeOptions;
-    if (!config.ignoresBody && !hasBody(request)) return done(null, payload);
+    if (!config.ignoresBody && !hasBody(request)) {
+      // Many clients name a type, such as that of a form, although they send nothing.
+      if (request.headers['content-type'] !== undefined) parseAs(request, 'application/json');
+      return done(null, payload);
+    }
     if (request.is404 || config.ignoresBody) {
       parseAs(request, ignoredType);
       return done(null, payload);

@@ -157,6 +157,23 @@ describe('a body in JSON', () => {
   });
 });
 
+describe('no body', () => {
+  it.each(['application/x-www-form-urlencoded', 'text/plain', 'nonsense'])(
+    'is none whatever its type, as some clients name one by themselves: %s',
+    async (type) => {
+      const headers = { ...json, 'content-type': type };
+      using http = await openRawHttp(postrider.url);
+      expect(await http.send('POST', '/v1/emails/em_none/cancel', headers)).toMatchObject({ status: 404 });
+      http.write(`POST /v1/emails/em_none/cancel HTTP/1.1\r\nhost: test\r\n${headerLines(headers)}\r\n`);
+      expect(await http.answer()).toMatchObject({ status: 404 });
+      expect(await http.send('DELETE', '/v1/webhooks/wh_none', headers)).toMatchObject({ status: 404 });
+      expect(await http.send('POST', '/v1/suppressions/import', headers)).toMatchObject({ status: 200 });
+      const missed = await http.send('POST', '/v1/emails', headers);
+      expect(missed).toMatchObject({ status: 422, body: expect.stringContaining('A JSON body is required') });
+    },
+  );
+});
+
 describe('a body packed with gzip', () => {
   it.each(['gzip', 'GZIP', 'x-gzip', 'identity, gzip'])('is unpacked: %s', async (coding) => {
     using http = await openRawHttp(postrider.url);

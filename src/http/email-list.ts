@@ -36,7 +36,7 @@ const listQuery = refuseBothEnds(
     ...pageFields,
     before: pageFields.before.meta({
       description:
-        'The first id of the page you have, to get the newer ones before it. Do not follow new mail with it: new mail can be stored behind an id you already have. Use `GET /v1/events` for that.',
+        'The first id of the page you have, to get the newer ones before it. Give this or `after`, not both. Do not follow new mail with it: new mail can be stored behind an id you already have. Use `GET /v1/events` for that.',
     }),
     status: z.enum(recipientStatuses).exclude(['sending']).optional().meta({
       description:

@@ -23,7 +23,9 @@ export function pageFieldsOf(form: RegExp, item: string) {
   return {
     limit: limitField,
     after: cursor.meta({ description: 'The last id of the page you have, to get older ones.' }),
-    before: cursor.meta({ description: 'The first id of the page you have, to get newer ones.' }),
+    before: cursor.meta({
+      description: 'The first id of the page you have, to get newer ones. Give this or `after`, not both.',
+    }),
   };
 }
 

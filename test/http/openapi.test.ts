@@ -41,6 +41,7 @@ describe('each rule bites', () => {
   const send = ['paths', '/v1/emails', 'post'];
   const get = ['paths', '/v1/emails/{id}', 'get'];
   const cancel = ['paths', '/v1/emails/{id}/cancel', 'post'];
+  const sendCampaign = ['paths', '/v1/campaigns/{id}/send', 'post'];
   const problem = ['content', 'application/problem+json'];
   const schemas = ['components', 'schemas'];
   const offences: [rule: string, place: Place, value: unknown][] = [
@@ -109,11 +110,20 @@ describe('each rule bites', () => {
       { description: 'No type.' },
     ],
     [
-      'each operation shows an example of its body, which is required',
+      'each operation shows an example of its body, which is required unless it may be null',
       [...send, 'requestBody', 'content', 'application/json', 'examples'],
       undefined,
     ],
-    ['each operation shows an example of its body, which is required', [...send, 'requestBody', 'required'], undefined],
+    [
+      'each operation shows an example of its body, which is required unless it may be null',
+      [...send, 'requestBody', 'required'],
+      undefined,
+    ],
+    [
+      'each operation shows an example of its body, which is required unless it may be null',
+      [...sendCampaign, 'requestBody', 'required'],
+      true,
+    ],
     [
       'each operation takes a body only where HTTP gives it a meaning',
       [...get, 'requestBody'],

@@ -1,6 +1,13 @@
 /** What we ask of the OpenAPI document beyond being one: each rule is a function from the document to what is wrong with it. */
 import { problemsOf } from '../../src/domain/problem.ts';
-import type { ApiDocument, Media, Operation, Response, Schema } from '../../src/http/openapi/document.ts';
+import {
+  type ApiDocument,
+  type Media,
+  mayBeNull,
+  type Operation,
+  type Response,
+  type Schema,
+} from '../../src/http/openapi/document.ts';
 import { lookUp, openChecks, resolve } from './openapi.ts';
 
 type Named = { readonly name: string; readonly method: string; readonly path: string; readonly operation: Operation };
@@ -162,8 +169,15 @@ const operationRules: Record<string, OperationRule> = {
         .filter((part) => Object.keys(part).length > 0 && !typeWords.some((word) => word in part))
         .map(({ description }) => `${type} has no type for: ${description}`),
     ),
-  'shows an example of its body, which is required': ({ operation: { requestBody } }, document) => [
-    ...perhaps(requestBody !== undefined && requestBody.required !== true, 'body is not required'),
+  'shows an example of its body, which is required unless it may be null': (
+    { operation: { requestBody } },
+    document,
+  ) => [
+    ...perhaps(
+      requestBody !== undefined &&
+        (requestBody.required ?? false) === mediaOf(requestBody).some(([, media]) => mayBeNull(media)),
+      `body is required: ${requestBody?.required}`,
+    ),
     ...mediaOf(requestBody ?? {}).flatMap(([type, media]) =>
       perhaps(examplesOf(document, media).length === 0, `body has no example as ${type}`),
     ),

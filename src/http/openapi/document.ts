@@ -71,13 +71,14 @@ export type ApiDocument = {
 
 /** @param generated what the generator made from the routes and their schemas */
 export function completeDocument(generated: object): PublishedDocument {
-  return shareResponses(
-    placeExamples(completeAnswers(openAnswers(unifySchemas(writeLinesAsText(simplify(generated)))))),
-  );
+  return shareResponses(placeExamples(completeAnswers(openAnswers(unifySchemas(describeBodies(simplify(generated)))))));
 }
 
-/** For an upload that may also be a JSON array, the generator gives every media type the same schema. NDJSON and CSV are text instead. */
-function writeLinesAsText(document: ApiDocument): ApiDocument {
+/**
+ * For an upload that may also be a JSON array, the generator gives every media type the same schema. NDJSON and CSV are text instead. And it takes
+ * every body for required. One that may be null may also be left out.
+ */
+function describeBodies(document: ApiDocument): ApiDocument {
   const ofMedia = (media: Media, type: string): Media =>
     lineTypes.some((one) => one === type)
       ? { ...media, schema: { description: media.schema?.description, type: 'string' } }
@@ -85,9 +86,14 @@ function writeLinesAsText(document: ApiDocument): ApiDocument {
   const ofBody = (operation: Operation): Operation => {
     const { requestBody: body } = operation;
     if (body === undefined) return operation;
-    return { ...operation, requestBody: { ...body, content: mapValues(body.content, ofMedia) } };
+    const required = !Object.values(body.content).some(mayBeNull);
+    return { ...operation, requestBody: { ...body, required, content: mapValues(body.content, ofMedia) } };
   };
   return { ...document, paths: mapValues(document.paths, (methods) => mapValues(methods, ofBody)) };
+}
+
+export function mayBeNull({ schema }: Media): boolean {
+  return Array.isArray(schema?.anyOf) && schema.anyOf.some((form: Schema) => form.type === 'null');
 }
 
 /**

@@ -73,7 +73,15 @@ export async function transact(
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = nextHop.now();
-  const progress: Progress = { toMail: null, refused: [], stage: 'mail', isClaimed: false, begunAt: null };
+  const progress: Progress = {
+    toMail: null,
+    refused: [],
+    stage: 'mail',
+    isClaimed: false,
+    begunAt: null,
+    isFollowed: false,
+  };
+  let mayBeOpen = false;
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
     const commands = envelopeOf(message, extensions, isUtf8);
@@ -88,6 +96,8 @@ export async function transact(
       talk.close();
       return { kind: 'passed_over', isOutOfStep: false };
     }
+    // Postfix keeps a transaction open whose body it refused by its `smtpd_end_of_data_restrictions`.
+    mayBeOpen = !isPositive(end) && !progress.isFollowed;
     outcome = answeredBy(transport, to, end, progress);
   } catch (error) {
     talk.close();
@@ -98,13 +108,13 @@ export async function transact(
       refusedBefore(transport, to, progress, error as SmtpError) ??
       outcomeOfEnd(transport, progress, error as SmtpError);
   }
-  if (!talk.isOver && progress.begunAt === null) {
-    const odd = await reset(talk, nextHop.patience.reset);
-    if (odd !== null && context.before !== null) return { kind: 'passed_over', isOutOfStep: true };
-    // The replies may have belonged to other commands, so they say nothing about the recipients.
-    if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
-  }
   const trace = traceOf(nextHop, context, startedAt, progress.begunAt);
+  const odd = mayBeOpen && !talk.isOver ? await reset(talk, nextHop.patience.reset) : null;
+  if (odd !== null && progress.begunAt === null) {
+    if (context.before !== null) return { kind: 'passed_over', isOutOfStep: true };
+    // The replies may have belonged to other commands, so they say nothing about the recipients.
+    outcome = outcomeOfEnd(transport, progress, unexpected(odd));
+  }
   return { ...(progress.begunAt === null ? notRelayed(outcome) : outcome), trace };
 }
 

@@ -1,7 +1,7 @@
 /** A server that refuses and hangs up: what it refused stays refused, and whoever had no answer comes again. */
 import { describe, expect, it } from 'vitest';
 import { type Act, openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
-import { message, transportTo, turn } from '../support/smtp-transport.ts';
+import { message, send, transportTo, turn } from '../support/smtp-transport.ts';
 
 const ours = async () => true;
 
@@ -82,3 +82,24 @@ it('a goodbye to a recipient of a sender that was refused ends the connection, a
   expect(await transport.send(message('b@x.co'), ours, turn)).toMatchObject({ kind: 'answered' });
   expect(server.connections).toBe(2);
 });
+
+it.each(['PIPELINING', 'SIZE 1000000'])(
+  'with %s the next message finds no transaction open of a body that was refused',
+  async (extension) => {
+    let isOpen = false;
+    await using server = await openScriptedSmtp(
+      (stage) => {
+        if (stage === 'MAIL' && isOpen) return '503 5.5.1 Error: nested MAIL command';
+        if (stage === 'RSET') isOpen = false;
+        if (stage !== 'body' || server.bodies.length > 1) return undefined;
+        isOpen = true;
+        return '450 4.7.1 Try again later';
+      },
+      { extensions: [extension] },
+    );
+    await using transport = transportTo(server.port);
+    expect(await send(transport)).toMatchObject({ kind: 'answered', replies: [{ smtp: { code: 450 } }] });
+    expect(await send(transport)).toMatchObject({ kind: 'answered', replies: [{ smtp: { code: 250 } }] });
+    expect(server.connections).toBe(1);
+  },
+);

@@ -130,6 +130,16 @@ export const sessionRows: readonly ReplyRow[] = [
     example: '421 too many messages in this connection',
   },
   {
+    name: 'connection_errors',
+    code: [421, 554],
+    // It counts the refusals of one connection: no reason to send less to recipients that are well.
+    text: /\btoo many (?:errors|(?:bad |non-?mail )?commands|bad recipients)\b(?! (?:from|by|for)\b)/i,
+    action: 'retry',
+    category: 'connection_used_up',
+    suppress: false,
+    example: '421 4.7.0 mx.example.org Error: too many errors',
+  },
+  {
     name: 'closing_connections',
     code: [421],
     text: manyConnections,

@@ -140,6 +140,9 @@ function isUsedUp(reply: string): boolean {
   return classify(parseReply(reply)).category === 'connection_used_up';
 }
 
+/** The server closes after it. */
+const isLast = (reply: string) => isGoodbye(reply) || isUsedUp(reply);
+
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
 function traceOf(nextHop: NextHop, context: MessageContext, startedAt: number, begunAt: number | null): AttemptTrace {
   const { host, tls, connectMs } = nextHop;
@@ -165,12 +168,12 @@ async function reset(talk: SmtpTalk, withinMs: number): Promise<string | null> {
   const before = await talk.unsolicitedReply().catch(() => null);
   if (before !== null) {
     talk.close();
-    return isGoodbye(before) ? null : before;
+    return isLast(before) ? null : before;
   }
   talk.write('RSET\r\n');
   const reply = await talk.reply(withinMs).catch(() => null);
-  const isInStep = reply === null || isPositive(reply) || isGoodbye(reply);
+  const isInStep = reply === null || isPositive(reply) || isLast(reply);
   const after = isInStep ? await talk.unsolicitedReply().catch(() => null) : reply;
   if (after !== null || reply === null || !isPositive(reply)) talk.close();
-  return after !== null && isGoodbye(after) ? null : after;
+  return after !== null && isLast(after) ? null : after;
 }

@@ -25,6 +25,7 @@ const refusals: Refusal[] = [
     known: both(unknown),
   },
   { at: { RSET: '250 2.0.0 Ok\r\n421 4.7.0 Errors' }, ...both(unknown), known: both(unknown) },
+  { at: { RSET: '554 Too many nonmail commands' }, ...both(unknown), known: both(unknown) },
   { a: unknown, b: 'half-close', known: { a: unknown } },
   { at: { DATA: 'half-close' }, b: unknown, known: { b: unknown } },
   { a: '521 5.1.1 Unknown, goodbye', b: 'stall', known: { a: '521 5.1.1 Unknown, goodbye' } },

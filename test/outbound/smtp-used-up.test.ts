@@ -1,7 +1,7 @@
 /** A server that takes so many messages over one connection: the next goes over another at once, and nobody is told of it. */
 import { expect, it } from 'vitest';
 import { openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
-import { send, transportTo } from '../support/smtp-transport.ts';
+import { message, send, transportTo, turn } from '../support/smtp-transport.ts';
 
 const usedUp = '421 4.7.0 too many messages in this connection';
 const perConnection = 3;
@@ -40,3 +40,31 @@ it('said of the first message of a connection it is the answer to it', async () 
   expect(await send(transport)).toMatchObject({ kind: 'answered', replies: [{ smtp: { reply: usedUp } }] });
   expect(server.connections).toBe(1);
 });
+
+it.each(['PIPELINING', 'SIZE 1000000'])(
+  'a server with %s that has refused too much over one connection takes the rest of a message over another',
+  async (extension) => {
+    const refused = '550 5.1.1 Unknown';
+    const errors = new Map<number, number>();
+    await using server = await openScriptedSmtp(
+      (stage, line, connection) => {
+        const count = errors.get(connection) ?? 0;
+        if (stage === 'DATA' && count >= 2) return '421 4.7.0 mx.example.org Error: too many errors';
+        if (stage !== 'RCPT' || !line.includes('<bad')) return undefined;
+        errors.set(connection, count + 1);
+        return refused;
+      },
+      { extensions: [extension] },
+    );
+    await using transport = transportTo(server.port, { connections: 1 });
+    for (let n = 0; n < 4; n += 1) {
+      const outcome = await transport.send(message(`bad${n}@x.co`, `good${n}@x.co`), async () => true, turn);
+      const replies = [
+        { address: `bad${n}@x.co`, smtp: { reply: refused } },
+        { address: `good${n}@x.co`, smtp: { code: 250 } },
+      ];
+      expect(outcome).toMatchObject({ kind: 'answered', replies });
+    }
+    expect([server.connections, server.bodies.length]).toEqual([4, 4]);
+  },
+);

@@ -123,7 +123,7 @@ export const sessionRows: readonly ReplyRow[] = [
     name: 'connection_used_up',
     code: '4xx',
     // The next connection starts afresh: no reason to send less.
-    text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b/i,
+    text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b|\btoo many recipients: too many messages sent$/i,
     action: 'retry',
     category: 'connection_used_up',
     suppress: false,

@@ -66,4 +66,5 @@ export const submissionReplies: readonly CollectedReply[] = [
   ['sendmail', '421 4.7.0 mx.example.org Too many bad commands; closing connection', 'connection_used_up', 'retry', false],
   ['sendmail', '421 4.7.0 mx.example.org Too many bad recipients; closing connection', 'connection_used_up', 'retry', false],
   ['other', '421 4.7.0 Too many errors from your IP (192.0.2.1), try again later', 'rate_limited', 'slow_down', false],
+  ['OpenSMTPD', '452 4.5.3 Too many recipients: Too many messages sent', 'connection_used_up', 'retry', false],
 ];

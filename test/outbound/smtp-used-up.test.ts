@@ -4,29 +4,33 @@ import { openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { message, send, transportTo, turn } from '../support/smtp-transport.ts';
 
 const usedUp = '421 4.7.0 too many messages in this connection';
+/** Of OpenSMTPD, which leaves the connection open. */
+const usedUpForever = '452 4.5.3 Too many recipients: Too many messages sent';
 const perConnection = 3;
 
 /** Says so at a stage of each message past those it takes over a connection. */
-async function openCounting(stage: Stage, takes: number, extensions: string[]) {
+async function openCounting(stage: Stage, takes: number, extensions: string[], reply = usedUp) {
   const taken = new Map<number, number>();
   return openScriptedSmtp(
     (reached, _, connection) => {
       const count = taken.get(connection) ?? 0;
       if (reached === 'body') taken.set(connection, count + 1);
-      return reached === stage && count >= takes ? usedUp : undefined;
+      return reached === stage && count >= takes ? reply : undefined;
     },
     { extensions },
   );
 }
 
-it.each<[Stage, string]>([
+it.each<[Stage, string, string?]>([
+  ['MAIL', 'PIPELINING', usedUpForever],
+  ['MAIL', 'SIZE 1000000', usedUpForever],
   ['MAIL', 'PIPELINING'],
   ['MAIL', 'SIZE 1000000'],
   ['RCPT', 'PIPELINING'],
   ['RCPT', 'SIZE 1000000'],
   ['DATA', 'PIPELINING'],
-])('said at %s by a server with %s, it costs no message an attempt', async (stage, extension) => {
-  await using server = await openCounting(stage, perConnection, [extension]);
+])('said at %s by a server with %s, it costs no message an attempt', async (stage, extension, reply) => {
+  await using server = await openCounting(stage, perConnection, [extension], reply);
   await using transport = transportTo(server.port, { connections: 1 });
   const sending = Array.from({ length: 10 }, (_, n) => send(transport, `b${n}@x.co`));
   for (const outcome of await Promise.all(sending))

@@ -123,11 +123,21 @@ export const sessionRows: readonly ReplyRow[] = [
     name: 'connection_used_up',
     code: '4xx',
     // The next connection starts afresh: no reason to send less.
-    text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b/i,
+    text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b|\btoo many recipients: too many messages sent$/i,
     action: 'retry',
     category: 'connection_used_up',
     suppress: false,
     example: '421 too many messages in this connection',
+  },
+  {
+    name: 'connection_errors',
+    code: [421, 554],
+    // It counts the refusals of one connection: no reason to send less to recipients that are well.
+    text: /\btoo many (?:errors|(?:bad |non-?mail )?commands|bad recipients)\b(?! (?:from|by|for)\b)/i,
+    action: 'retry',
+    category: 'connection_used_up',
+    suppress: false,
+    example: '421 4.7.0 mx.example.org Error: too many errors',
   },
   {
     name: 'closing_connections',

@@ -24,6 +24,8 @@ export type Progress = {
   isClaimed: boolean;
   /** When the body began to leave (by `now` of the next hop); null before. */
   begunAt: number | null;
+  /** Whether the envelope of the next message left with the body. */
+  isFollowed: boolean;
 };
 
 /** What is said to a server to send one message, and how far that came. */
@@ -135,7 +137,8 @@ async function handOver({ talk, nextHop, message, context, progress }: Transacti
   progress.isClaimed = true;
   await expectNothing(talk);
   progress.begunAt = nextHop.now();
-  if (raw.length <= followableBytes && context.follow()) talk.gather();
+  progress.isFollowed = raw.length <= followableBytes && context.follow();
+  if (progress.isFollowed) talk.gather();
   talk.write(dotStuffed(raw));
   const answer = await talk.reply(nextHop.patience.body);
   // A server that answers neither yes nor no may have taken the message.

@@ -73,7 +73,15 @@ export async function transact(
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = nextHop.now();
-  const progress: Progress = { toMail: null, refused: [], stage: 'mail', isClaimed: false, begunAt: null };
+  const progress: Progress = {
+    toMail: null,
+    refused: [],
+    stage: 'mail',
+    isClaimed: false,
+    begunAt: null,
+    isFollowed: false,
+  };
+  let mayBeOpen = false;
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
     const commands = envelopeOf(message, extensions, isUtf8);
@@ -88,6 +96,8 @@ export async function transact(
       talk.close();
       return { kind: 'passed_over', isOutOfStep: false };
     }
+    // Postfix keeps a transaction open whose body it refused by its `smtpd_end_of_data_restrictions`.
+    mayBeOpen = !isPositive(end) && !progress.isFollowed;
     outcome = answeredBy(transport, to, end, progress);
   } catch (error) {
     talk.close();
@@ -98,13 +108,13 @@ export async function transact(
       refusedBefore(transport, to, progress, error as SmtpError) ??
       outcomeOfEnd(transport, progress, error as SmtpError);
   }
-  if (!talk.isOver && progress.begunAt === null) {
-    const odd = await reset(talk, nextHop.patience.reset);
-    if (odd !== null && context.before !== null) return { kind: 'passed_over', isOutOfStep: true };
-    // The replies may have belonged to other commands, so they say nothing about the recipients.
-    if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
-  }
   const trace = traceOf(nextHop, context, startedAt, progress.begunAt);
+  const odd = mayBeOpen && !talk.isOver ? await reset(talk, nextHop.patience.reset) : null;
+  if (odd !== null && progress.begunAt === null) {
+    if (context.before !== null) return { kind: 'passed_over', isOutOfStep: true };
+    // The replies may have belonged to other commands, so they say nothing about the recipients.
+    outcome = outcomeOfEnd(transport, progress, unexpected(odd));
+  }
   return { ...(progress.begunAt === null ? notRelayed(outcome) : outcome), trace };
 }
 
@@ -129,6 +139,9 @@ function isUnheard({ toMail, refused, isClaimed }: Progress, { code }: SmtpError
 function isUsedUp(reply: string): boolean {
   return classify(parseReply(reply)).category === 'connection_used_up';
 }
+
+/** The server closes after it. */
+const isLast = (reply: string) => isGoodbye(reply) || isUsedUp(reply);
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
 function traceOf(nextHop: NextHop, context: MessageContext, startedAt: number, begunAt: number | null): AttemptTrace {
@@ -155,12 +168,12 @@ async function reset(talk: SmtpTalk, withinMs: number): Promise<string | null> {
   const before = await talk.unsolicitedReply().catch(() => null);
   if (before !== null) {
     talk.close();
-    return isGoodbye(before) ? null : before;
+    return isLast(before) ? null : before;
   }
   talk.write('RSET\r\n');
   const reply = await talk.reply(withinMs).catch(() => null);
-  const isInStep = reply === null || isPositive(reply) || isGoodbye(reply);
+  const isInStep = reply === null || isPositive(reply) || isLast(reply);
   const after = isInStep ? await talk.unsolicitedReply().catch(() => null) : reply;
   if (after !== null || reply === null || !isPositive(reply)) talk.close();
-  return after !== null && isGoodbye(after) ? null : after;
+  return after !== null && isLast(after) ? null : after;
 }

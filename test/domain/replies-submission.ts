@@ -1,4 +1,4 @@
-/** What servers answer whose account one sends with: of its login, of what it may send, and of whether it may at all. */
+/** What servers answer whose account one sends with: of its login, of what it may send, and of whether it may at all; or of the connection. */
 import type { CollectedReply } from './replies.ts';
 
 // biome-ignore format: one reply a line
@@ -62,4 +62,9 @@ export const submissionReplies: readonly CollectedReply[] = [
   ['Axigen', '550 5.2.0 Your account has exceeded its daily sending quota', 'rate_limited', 'stop_transport', false],
   ['Kerio', '550 5.7.1 <u@example.org>: authenticate first to send to this address', 'policy', 'fail', false],
   ['Kerio', '550 Please authenticate first to relay', 'login', 'stop_transport', false],
+  ['Exim', '554 Too many nonmail commands', 'connection_used_up', 'retry', false],
+  ['sendmail', '421 4.7.0 mx.example.org Too many bad commands; closing connection', 'connection_used_up', 'retry', false],
+  ['sendmail', '421 4.7.0 mx.example.org Too many bad recipients; closing connection', 'connection_used_up', 'retry', false],
+  ['other', '421 4.7.0 Too many errors from your IP (192.0.2.1), try again later', 'rate_limited', 'slow_down', false],
+  ['OpenSMTPD', '452 4.5.3 Too many recipients: Too many messages sent', 'connection_used_up', 'retry', false],
 ];

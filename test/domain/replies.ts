@@ -127,7 +127,7 @@ export const replies: readonly CollectedReply[] = [
   ['Postfix', '452 4.2.2 <u@example.org>: Mailbox is full / Blocks limit exceeded / Inode limit exceeded', 'mailbox_full', 'retry', false],
   ['Postfix', '451 4.3.5 Server configuration error', 'system', 'retry', false],
   ['Postfix', '421 4.7.0 mx.example.org Error: too many connections from 192.0.2.1', 'too_many_connections', 'slow_down', false],
-  ['Postfix', '421 4.7.0 mx.example.org Error: too many errors', 'rate_limited', 'slow_down', false],
+  ['Postfix', '421 4.7.0 mx.example.org Error: too many errors', 'connection_used_up', 'retry', false],
   ['Postfix', '450 4.7.1 Error: too much mail from 192.0.2.1', 'rate_limited', 'slow_down', false],
   ['Postfix', '554 5.7.1 <u@example.org>: Recipient address rejected: Access denied', 'policy', 'fail', false],
   ['Postfix', '554 5.4.0 Error: too many hops', 'routing_loop', 'fail', false],

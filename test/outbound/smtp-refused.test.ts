@@ -1,7 +1,7 @@
 /** A server that refuses and hangs up: what it refused stays refused, and whoever had no answer comes again. */
 import { describe, expect, it } from 'vitest';
 import { type Act, openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
-import { message, transportTo, turn } from '../support/smtp-transport.ts';
+import { message, send, transportTo, turn } from '../support/smtp-transport.ts';
 
 const ours = async () => true;
 
@@ -25,6 +25,7 @@ const refusals: Refusal[] = [
     known: both(unknown),
   },
   { at: { RSET: '250 2.0.0 Ok\r\n421 4.7.0 Errors' }, ...both(unknown), known: both(unknown) },
+  { at: { RSET: '554 Too many nonmail commands' }, ...both(unknown), known: both(unknown) },
   { a: unknown, b: 'half-close', known: { a: unknown } },
   { at: { DATA: 'half-close' }, b: unknown, known: { b: unknown } },
   { a: '521 5.1.1 Unknown, goodbye', b: 'stall', known: { a: '521 5.1.1 Unknown, goodbye' } },
@@ -82,3 +83,24 @@ it('a goodbye to a recipient of a sender that was refused ends the connection, a
   expect(await transport.send(message('b@x.co'), ours, turn)).toMatchObject({ kind: 'answered' });
   expect(server.connections).toBe(2);
 });
+
+it.each(['PIPELINING', 'SIZE 1000000'])(
+  'with %s the next message finds no transaction open of a body that was refused',
+  async (extension) => {
+    let isOpen = false;
+    await using server = await openScriptedSmtp(
+      (stage) => {
+        if (stage === 'MAIL' && isOpen) return '503 5.5.1 Error: nested MAIL command';
+        if (stage === 'RSET') isOpen = false;
+        if (stage !== 'body' || server.bodies.length > 1) return undefined;
+        isOpen = true;
+        return '450 4.7.1 Try again later';
+      },
+      { extensions: [extension] },
+    );
+    await using transport = transportTo(server.port);
+    expect(await send(transport)).toMatchObject({ kind: 'answered', replies: [{ smtp: { code: 450 } }] });
+    expect(await send(transport)).toMatchObject({ kind: 'answered', replies: [{ smtp: { code: 250 } }] });
+    expect(server.connections).toBe(1);
+  },
+);

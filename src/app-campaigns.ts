@@ -32,6 +32,8 @@ type Sending = {
   readonly dispatch: Bound<typeof dispatch>;
   readonly callOff: Bound<typeof callOff>;
   readonly settle: Bound<typeof settle>;
+  /** Takes the end of all slices, which may come after the deadline. */
+  outlasts(work: Promise<void>): void;
 };
 
 /** Slices taken beyond those whose recipients are in hand: the next is ready when one ends, also while its last answers are settled. */
@@ -39,7 +41,7 @@ const slicesAhead = 3;
 
 export async function openCampaigning(
   common: Common,
-  { store, suppress, dispatch, callOff, settle: settleLeft }: Sending,
+  { store, suppress, dispatch, callOff, settle: settleLeft, outlasts }: Sending,
 ): Promise<void> {
   const { config, report, links, stopping, deadline, connect, opened, unsaved } = common;
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
@@ -95,8 +97,11 @@ export async function openCampaigning(
     }),
   );
   opened.use(openLoop('keep hold', () => keepHold(takeDeps), { everyMs: lockMs / 3, onTrouble }));
-  // Slices that outlast the deadline are left, and another worker takes them over.
-  opened.defer(() => waitUntil(Promise.all(slicesInHand.slices.values()), deadline.begin()));
+  opened.defer(() => {
+    const slicesEnded = Promise.all(slicesInHand.slices.values()).then(() => {});
+    outlasts(slicesEnded);
+    return waitUntil(slicesEnded, deadline.begin());
+  });
   const step = sendCampaigns.bind(null, { ...takeDeps, reportCampaign: report.campaign, onTrouble });
   opened.use(openLoop('send campaigns', step, { everyMs: 0, stopping, onTrouble }));
 }

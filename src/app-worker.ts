@@ -7,6 +7,7 @@ import { openFleet } from './app-fleet.ts';
 import { openNotifying } from './app-webhooks.ts';
 import { newId, now, ownNow, rand } from './chance.ts';
 import { makeBackground } from './concurrency/background.ts';
+import { waitUntil } from './concurrency/deadline.ts';
 import { insist } from './concurrency/insist.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { pause } from './concurrency/nudge.ts';
@@ -35,6 +36,9 @@ import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import { workerName } from './worker-name.ts';
 
+/** Time to store the outcomes of messages that the end of their connections cut off. */
+const lastOutcomesMs = 1_000;
+
 export async function openWorkers(common: Common): Promise<void> {
   const { config, report, links, unsaved, opened } = common;
   const { stopping, deadline, cut, connect, openStore } = common;
@@ -46,6 +50,8 @@ export async function openWorkers(common: Common): Promise<void> {
   const worker = workerName(newId('rq'));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
+  const { run: outlasts, ended: allEnded } = makeBackground();
+  opened.defer(() => waitUntil(allEnded(), AbortSignal.timeout(lastOutcomesMs), cut.signal));
   const { fleet, nudge } = await openFleet(common, { store, worker });
   const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settleDeps), { part: 'settle', isTrouble: isRedisTrouble, onTrouble });
@@ -86,7 +92,7 @@ export async function openWorkers(common: Common): Promise<void> {
 
   const sweepDeps = { emails, retention, keepMs: config.emailRetentionMs, report: report.forgotten, now };
 
-  const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now, ownNow };
+  const workers = { ...config.workers, stopping, deadline, outlasts, cut: cut.signal, onTrouble, now, ownNow };
   for (const lane of lanes) {
     const [inHand, line] = [makeSemaphore(config.WORKER_CONCURRENCY), makeSemaphore(1)];
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);
@@ -97,7 +103,7 @@ export async function openWorkers(common: Common): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
-  await openCampaigning(common, { store, ...sendDeps });
+  await openCampaigning(common, { store, outlasts, ...sendDeps });
   await openNotifying(common, { redis, store, worker });
   opened.use(openLoop('maintain transports', maintainTransports.bind(null, maintainDeps), { everyMs: 0, onTrouble }));
   opened.use(openLoop('sweep emails', (stop) => sweepEmails(sweepDeps, stop), { everyMs: 1_000, onTrouble }));

@@ -218,8 +218,9 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
       last?.skip.resolve({ kind: 'passed_over', isOutOfStep: false });
     },
     close() {
-      if (last !== null || !isUsable()) connection.close();
-      else sayGoodbye(connection);
+      if (last !== null) talk.cutOff();
+      else if (isUsable()) sayGoodbye(connection);
+      else connection.close();
     },
   };
 }

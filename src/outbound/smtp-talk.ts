@@ -21,7 +21,14 @@ export type SmtpTalk = {
   readonly isOver: boolean;
   /** Closes the connection and drops replies that were not read. */
   close(): void;
+  /** Closes the connection under a message that is not waited for any more. Its wait for a reply ends with `CutOff`. */
+  cutOff(): void;
 };
+
+/** Postrider itself closed the connection, so the server is not at fault. */
+export class CutOff extends Error {
+  readonly code = 'ECONNECTION';
+}
 
 type Waiting = {
   /** When its turn came. */
@@ -134,6 +141,7 @@ export function takeOver(connection: SMTPConnection, { idleMs: restMs, now }: Ti
       replies.length = 0;
       connection.close();
     },
+    cutOff: () => end(new CutOff('Postrider closed the connection before the server answered')),
   };
 }
 

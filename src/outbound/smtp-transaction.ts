@@ -9,7 +9,7 @@ import { ClaimFailed, converse, type Progress, unexpected } from './smtp-convers
 import { type Extensions, envelopeOf } from './smtp-envelope.ts';
 import { needsUtf8, notRelayed, obstacleTo } from './smtp-obstacle.ts';
 import { answeredBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
-import type { SmtpTalk } from './smtp-talk.ts';
+import { CutOff, type SmtpTalk } from './smtp-talk.ts';
 import type { Message } from './transport.ts';
 
 export type NextHop = {
@@ -104,9 +104,9 @@ export async function transact(
     if (error instanceof ClaimFailed) throw error.cause;
     if (context.before !== null && isUnheard(progress, error as SmtpError))
       return { kind: 'passed_over', isOutOfStep: !isGoodbye(progress.toMail ?? '') };
-    outcome =
-      refusedBefore(transport, to, progress, error as SmtpError) ??
-      outcomeOfEnd(transport, progress, error as SmtpError);
+    const refused = refusedBefore(transport, to, progress, error as SmtpError);
+    if (refused === null && error instanceof CutOff && !progress.isClaimed) return { kind: 'withheld' };
+    outcome = refused ?? outcomeOfEnd(transport, progress, error as SmtpError);
   }
   const trace = traceOf(nextHop, context, startedAt, progress.begunAt);
   const odd = mayBeOpen && !talk.isOver ? await reset(talk, nextHop.patience.reset) : null;

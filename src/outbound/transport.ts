@@ -79,7 +79,7 @@ export const endlessPool: PoolState = {
 export type Transport = AsyncDisposable & {
   readonly name: string;
   /**
-   * Sends one message once; never retries. `withheld` when no connection was free in time or the transport is closed.
+   * Sends one message once; never retries. `withheld` when no connection was free in time, or the transport was closed before the claim.
    * @param claim called right before the first byte of the body leaves; when it answers false, nothing is sent
    * @throws only what `claim` throws
    */

@@ -46,6 +46,8 @@ type Deps = {
 const placeWaitMs = 2_000;
 /** At the head of the line, it begins after this with the places that are free: an email that hangs must not keep it from them. */
 const togetherWaitMs = 100;
+/** A job that found no place comes again after this long: at once, the worker that just gave it back would always be the first to take it. */
+const passOnMs = 50;
 /** An email that another job is working on is looked at again after this long, in case that job fails. */
 const leaveAloneMs = 5_000;
 /**
@@ -62,9 +64,9 @@ const damagedWaitMs = 60_000;
 
 export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   const leaveLine = await deps.line.take(deps.stopping, 1, placeWaitMs);
-  if (leaveLine === null) return { again: deps.now() };
+  if (leaveLine === null) return { again: deps.now() + passOnMs };
   const { count, works } = await begin(deps, job).finally(leaveLine);
-  if (count === 0) return { again: deps.now() };
+  if (count === 0) return { again: deps.now() + passOnMs };
   await allEnded([...works, markAgain(deps, job.emails.slice(count), deps.now())]);
   return done;
 }

@@ -32,8 +32,10 @@ export type WorkerOptions = {
   readonly concurrency: number;
   /** Another worker takes over the jobs of a dead one after this long. The lock is renewed while the process lives, so a long send keeps it. */
   readonly lockMs: number;
-  /** Jobs that outlast the deadline are left to other workers. */
+  /** Jobs that outlast the deadline are not waited for any more. */
   readonly deadline: Deadline;
+  /** Takes the end of all jobs, which may come after the deadline. */
+  outlasts(work: Promise<void>): void;
   /** Aborted when the process begins to stop: all workers stop taking jobs at once. */
   readonly stopping: AbortSignal;
   /** Aborted when a stop gives up waiting for a Redis that is away. */
@@ -82,14 +84,17 @@ export async function openWorker<Data>(
 
   let closing: Promise<void> | undefined;
   const close = () => {
+    if (closing !== undefined) return closing;
     // A close that waits for its jobs cannot be changed into a forced one, so it is left waiting.
-    closing ??= waitUntil(worker.close(), options.deadline.begin(), options.cut);
+    const closed = worker.close();
+    options.outlasts(closed);
+    closing = waitUntil(closed, options.deadline.begin(), options.cut);
     return closing;
   };
   options.stopping.addEventListener('abort', () => void close(), { once: true });
 
   return {
-    /** Waits for the jobs in hand. Jobs that outlast the deadline are left, and another worker takes them over. */
+    /** Waits for the jobs in hand, until the deadline. */
     [Symbol.asyncDispose]: close,
   };
 }

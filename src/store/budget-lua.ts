@@ -15,9 +15,9 @@ export const budgetKeptMs = 2 * 86_400_000;
 
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
- * `take()` takes a token of every rate or of none, `give(n, since, latest)` gives back tokens that were taken between these times, the oldest
+ * `take()` takes a token of every rate or of none, `give(n, since)` gives back tokens that were taken at this time or just after, the oldest
  * first: given back to a later part of the window, they could be used twice in it. Tokens of a window that is over are not given back.
- * `giveToQuotas(n, since, latest)` gives none to a rate per second, `keep()` writes the changes. `left()` has three numbers for each rate: tokens
+ * `giveToQuotas(n, since)` and `takeOfQuotas()` leave out a rate per second, `keep()` writes the changes. `left()` has three numbers for each rate: tokens
  * left, when the next token comes, when all tokens are there again; -1 for an unknown number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
@@ -63,8 +63,8 @@ local function openQuota(stored, now, count, windowMs)
   return {
     freeAt = freeAt,
     take = function() add(present, 1) end,
-    give = function(n, since, latest)
-      if latest < (present - ${partsOfWindow}) * partMs then return end
+    give = function(n, since)
+      if since < (present - ${partsOfWindow}) * partMs then return end
       for _, part in ipairs(parts) do
         local back = part[1] >= math.floor(since / partMs) and math.min(n, part[2]) or 0
         part[2], n, total = part[2] - back, n - back, total - back
@@ -82,11 +82,12 @@ local function openQuota(stored, now, count, windowMs)
 end
 local function isPace(windowMs) return tonumber(windowMs) <= 1000 end
 local function openBudget(key, now, rates)
-  local names, limits, isChanged = {}, {}, false
+  local names, limits, quotas, isChanged = {}, {}, {}, false
   for i = 2, #rates, 2 do names[#names + 1] = rates[i] end
   local stored = #names > 0 and redis.call('HMGET', key, unpack(names)) or {}
   for i, name in ipairs(names) do
     limits[i] = (isPace(name) and openPace or openQuota)(stored[i], now, tonumber(rates[i * 2 - 1]), tonumber(name))
+    if not isPace(name) then quotas[#quotas + 1] = limits[i] end
   end
   local function freeAt()
     local at = 0
@@ -101,15 +102,21 @@ local function openBudget(key, now, rates)
       isChanged = true
       return true
     end,
-    give = function(n, since, latest)
-      for _, limit in ipairs(limits) do limit.give(n, since, latest) end
+    give = function(n, since)
+      for _, limit in ipairs(limits) do limit.give(n, since) end
       isChanged = true
     end,
-    giveToQuotas = function(n, since, latest)
-      for i, limit in ipairs(limits) do
-        if not isPace(names[i]) then limit.give(n, since, latest) end
-      end
+    giveToQuotas = function(n, since)
+      for _, limit in ipairs(quotas) do limit.give(n, since) end
       isChanged = true
+    end,
+    takeOfQuotas = function()
+      for _, limit in ipairs(quotas) do
+        if limit.freeAt() > now then return false end
+      end
+      for _, limit in ipairs(quotas) do limit.take() end
+      isChanged = true
+      return true
     end,
     left = function()
       local answer = {}
@@ -145,8 +152,8 @@ const askedMs = 2_000;
  * `openCampaignTokens(key, now, budget)`: tokens set aside for campaigns. Their mail is not parked, so that a release cannot see it. But it asks again
  * and again: while it does, it gets every other token of bulk, which waits until it asks next.
  *
- * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
- * does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas of `budget`, unless there is none. They were taken
+ * `ask()` notes that it asked, `use()` takes a token that was set aside and counts it anew, as its message leaves then, `isWaiting(most)` is whether
+ * one more may be set aside, `setAside()` does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas of `budget`, unless there is none. They were taken
  * since there was none: a campaign that asks may leave some of them. Once the first is a window old, all are lost to that quota: it is not known
  * which others are not, and a token too many would exceed it.
  */
@@ -157,7 +164,7 @@ local function openCampaignTokens(key, now, budget)
   local since = tonumber(stored[3] or asked)
   local isLapsed = asked <= now - ${askedMs}
   if isLapsed and tokens > 0 and budget then
-    budget.giveToQuotas(tokens, since, since)
+    budget.giveToQuotas(tokens, since)
     tokens, isChanged = 0, true
   end
   return {
@@ -165,7 +172,8 @@ local function openCampaignTokens(key, now, budget)
     use = function()
       if tokens == 0 then return false end
       tokens, isChanged = tokens - 1, true
-      return true
+      budget.giveToQuotas(1, since)
+      return budget.takeOfQuotas()
     end,
     isWaiting = function(most) return not isLapsed and tokens < most end,
     setAside = function()

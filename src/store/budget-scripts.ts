@@ -57,7 +57,7 @@ export const permitMs = 60_000;
 export const giveVoided = `
 local function giveVoided(budget, lapsesAt)
   local takenAt = tonumber(lapsesAt) - ${permitMs}
-  budget.giveToQuotas(1, takenAt, takenAt)
+  budget.giveToQuotas(1, takenAt)
 end
 `;
 
@@ -115,7 +115,8 @@ return 1`);
 
 /**
  * Admits emails or parks them. ARGV now, number of rates, count and window of each, then emailArguments of each email; one with the mark '' is
- * kept by its campaign and not parked, and one with `trialMark` is not parked either. Answers for each 1 when it may go, else 0.
+ * kept by its campaign and not parked, and one with `trialMark` is not parked either. The tokens of a permit are counted when it is used: the
+ * message leaves then, and counts in the window that begins then. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
   `${readBudgetKeys}${budget}${giveVoided}${campaignTokens}${park}
@@ -129,9 +130,8 @@ local function usePermit(id)
   local ends = permits > 0 and redis.call('ZSCORE', permitsKey, id)
   if not ends then return false end
   redis.call('ZREM', permitsKey, id)
-  if tonumber(ends) > now then return true end
   giveVoided(budget, ends)
-  return false
+  return tonumber(ends) > now and budget.takeOfQuotas()
 end
 local function isFirst(id, lane, dueAt)
   if lane == 2 and parked[1] > 0 then return false end
@@ -165,11 +165,11 @@ return answer`,
   'at_once',
 );
 
-/** Gives tokens back. ARGV now, how many, the first and last time they may be of, number of rates, count and window of each. */
+/** Gives tokens back. ARGV now, how many, when they were taken, number of rates, count and window of each. */
 export const giveBackScript = script(`${readBudgetKeys}${budget}
-local rates = ratesFrom(5)
+local rates = ratesFrom(4)
 local budget = openBudget(budgetKey, tonumber(ARGV[1]), rates)
-budget.give(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+budget.give(tonumber(ARGV[2]), tonumber(ARGV[3]))
 budget.keep()`);
 
 /** What is left. ARGV now, number of rates, count and window of each; answers as `left()` of a budget does. */

@@ -171,11 +171,11 @@ export function openBudgets(redis: Redis) {
 
     /**
      * Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails.
-     * @param taken `since`: when they were admitted; the tokens of their permits may be a minute older
+     * @param taken `since`: when they were admitted
      */
     async giveBack(name: string, rates: readonly Rate[], taken: Taken, now: number): Promise<void> {
       const { count, since } = taken;
-      const args = [now, count, since - permitMs, since, ...rateArgs(rates)];
+      const args = [now, count, since, ...rateArgs(rates)];
       if (rates.length > 0) await giveBackScript(redis, keysOf(name), args);
     },
 

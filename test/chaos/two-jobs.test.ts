@@ -1,8 +1,8 @@
-/** An email in two jobs, and a job of several emails: each is handed over by one, and only what hangs is in flight when a worker ends. */
+/** An email in two jobs, and a job of several emails: each is handed over by one, and only what hangs is in flight when a worker ends or freezes. */
 import { expect, it } from 'vitest';
 import { openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { openDue } from '../../src/store/due.ts';
-import { queuePrefix } from '../../src/store/keys.ts';
+import { keys, queuePrefix } from '../../src/store/keys.ts';
 import { type Env, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
@@ -12,7 +12,7 @@ import { until } from '../support/until.ts';
  * An API, a look at its queue, and a next hop that keeps silent about messages to `hang@` until it is told to answer.
  * @param lock long enough not to lapse by itself on a busy machine
  */
-async function openLine(lock: string) {
+async function openLine(lock: string, places = '20') {
   await using opened = new AsyncDisposableStack();
   const server = opened.use(await openTestRedis());
   const answers = Promise.withResolvers<void>();
@@ -28,7 +28,7 @@ async function openLine(lock: string) {
     SHUTDOWN_TIMEOUT: '500ms',
     WORKER_LOCK: lock,
     // A job takes a quarter of the places at most.
-    WORKER_CONCURRENCY: '20',
+    WORKER_CONCURRENCY: places,
   };
   const api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
   const redis = server.connect({ maxRetriesPerRequest: null });
@@ -145,5 +145,49 @@ it.each(['SIGKILL', 'SIGTERM'] as const)(
     const sent = ['email.queued', 'email.sent'];
     const repeated = ['email.queued', 'email.outcome_unknown', 'email.sent'];
     expect(await Promise.all(ids.map((id) => eventsOf(line.api, id)))).toEqual([sent, sent, repeated, sent, sent]);
+  },
+);
+
+it.each([
+  ['SIGKILL', 'wait for a place'],
+  ['SIGKILL', 'found none and went to another worker'],
+  ['SIGTERM', 'wait for a place'],
+  ['SIGSTOP', 'wait for a place'],
+] as const)(
+  '%s, while emails of a job hang in all places and the rest of it %s: the rest goes out once, and only those that hang are in flight',
+  async (signal, rest) => {
+    await using line = await openLine('3s', '4');
+    const to = ['hang', 'a', 'hang', 'hang', 'hang', 'b', 'c'];
+    const ids: string[] = [];
+    for (const name of to) ids.push(await send(line.api, `${name}@example.org`));
+    const restIsSent = async () =>
+      (await Promise.all(ids.slice(5).map((id) => statusOf(line.api, id)))).every((status) => status === 'sent');
+    // As a feeder does that took them.
+    expect(await line.redis.zrem(keys.due('transactional'), ...ids)).toBe(ids.length);
+    await using worker = await line.startWorker();
+    await line.queue.add([{ id: 'jb_first', emails: ids.slice(0, 1) }], Date.now());
+    await until('one place to be taken', () => line.smtp.bodies.length === 1);
+    await line.queue.add([{ id: 'jb_second', emails: ids.slice(1) }], Date.now());
+    await until('the others to be taken as well', () => line.smtp.bodies.length === 5);
+    expect(await restIsSent()).toBe(false);
+    await using other = rest === 'wait for a place' ? null : await line.startWorker();
+    if (other !== null) await until('the rest to be sent', restIsSent);
+    worker.kill(signal);
+    if (signal !== 'SIGSTOP') await worker.ended;
+    line.letAnswer();
+    await using _next = other ?? (await line.startWorker());
+    const look = () => Promise.all(ids.map((id) => statusOf(line.api, id)));
+    await until('all to be sent', async () => (await look()).every((status) => status === 'sent'), look);
+    if (signal === 'SIGSTOP') {
+      worker.kill('SIGCONT');
+      worker.kill('SIGTERM');
+      expect(await worker.ended, worker.output()).toBe(0);
+    }
+    const isHanging = to.map((name) => name === 'hang');
+    expect(ids.map((id) => copies(line.smtp.bodies, id))).toEqual(isHanging.map((is) => (is ? 2 : 1)));
+    const sent = ['email.queued', 'email.sent'];
+    const repeated = ['email.queued', 'email.outcome_unknown', 'email.sent'];
+    const events = await Promise.all(ids.map((id) => eventsOf(line.api, id)));
+    expect(events).toEqual(isHanging.map((is) => (is ? repeated : sent)));
   },
 );

@@ -230,10 +230,13 @@ describe('an SMTP transport', () => {
     },
   );
 
-  it('closed while it sends gives the message an unknown outcome, not a false one', async () => {
+  it.each([
+    ['RCPT', { kind: 'withheld' }],
+    ['body', { kind: 'unknown', detail: 'ECONNECTION: Postrider closed the connection before the server answered' }],
+  ])('closed while it waits for the answer to %s, it says nothing false of the server', async (at, outcome) => {
     const reached = Promise.withResolvers<void>();
     await using server = await openScriptedSmtp((stage) => {
-      if (stage !== 'body') return undefined;
+      if (stage !== at) return undefined;
       reached.resolve();
       return 'stall';
     });
@@ -241,6 +244,6 @@ describe('an SMTP transport', () => {
     const sending = transport.send(message('a@x.co'), ours, turn);
     await reached.promise;
     await transport.close(0);
-    expect(await sending).toMatchObject({ kind: 'unknown' });
+    expect(await sending).toMatchObject(outcome);
   });
 });

@@ -2,16 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
-import { acceptEmail, type Content, type StoredEmail, shownRecipients } from '../../src/domain/email.ts';
-import { type IdPrefix, makeId } from '../../src/domain/id.ts';
+import { acceptEmail, type StoredEmail, shownRecipients } from '../../src/domain/email.ts';
 import { done } from '../../src/domain/outcome.ts';
-import { attempt } from '../../src/pipeline/attempt.ts';
-import { deliver } from '../../src/pipeline/deliver.ts';
 import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
-import { openDue } from '../../src/store/due.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
+import { deliveringOver, handOver, newId } from '../support/deliver.ts';
 import { makeGate } from '../support/gate.ts';
 import { emailRequest } from '../support/requests.ts';
 import { until } from '../support/until.ts';
@@ -22,112 +18,7 @@ useTestRedis((server) => {
   redis = server.connect();
 });
 
-const marks = () => redis.zrange(keys.again('transactional'), '0', '-1');
-const noPermits = async () => async () => {};
-const newId = <P extends IdPrefix>(prefix: P) => makeId(prefix, Date.now(), randomBytes(10));
-
-async function accept(to: string | string[], text = 't', campaignId: string | null = null): Promise<string> {
-  const request = emailRequest.parse({ from: 'a@x.co', to, subject: 's', text });
-  const accepted = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
-  const email = { ...accepted, facts: { ...accepted.facts, campaignId } };
-  await openEmails(redis).create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
-  // As a feeder does that took it.
-  await redis.zrem(keys.due('transactional'), email.facts.id);
-  return email.facts.id;
-}
-
-/** A job of these emails, sent by `dispatch`; what became of it is not written down, but told to `seen`. */
-function run(
-  emails: readonly string[],
-  dispatch: (parcel: Outgoing) => Promise<Dispatched>,
-  seen: { settled: Map<string, unknown>; troubles: string[] } = { settled: new Map(), troubles: [] },
-  more: Partial<Parameters<typeof deliver>[0] & Parameters<typeof attempt>[0]> = {},
-) {
-  const nothing = async () => null;
-  const deps = {
-    ...{ emails: openEmails(redis), due: openDue(redis), campaigns: { stopped: nothing }, dispatch },
-    ...{
-      queue: { isLive: async () => false },
-      lane: 'transactional' as const,
-      inHand: makeSemaphore(50),
-      line: makeSemaphore(1),
-      room: makeSemaphore(1_000),
-    },
-    ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
-    findPermits: noPermits,
-    onTrouble: (_part: string, _error: unknown, { email }: { email: string }) => void seen.troubles.push(email),
-    missingFile: () => null,
-    gatherFiles: async () => new Map(),
-    fetchFile: async () => {},
-    suppress: async (all: readonly unknown[]) => all.map(() => null),
-    compose: async (_: unknown, { text }: Content) => Buffer.from(text ?? ''),
-    explainExpiry: nothing,
-    settle: async ({ facts }: StoredEmail, outcome: unknown) => void seen.settled.set(facts.id, outcome),
-    callOff: async () => true,
-    now: Date.now,
-    ...more,
-  };
-  return deliver({ ...deps, attempt: attempt.bind(null, deps) }, { id: 'jb_1', emails: [...emails] });
-}
-
-it('an email that comes again is marked, and leaves its place, while another email of its job hangs', async () => {
-  const [hanging, withheld, troubled] = [await accept('hang@x.co'), await accept('b@x.co'), await accept('c@x.co')];
-  const answered = Promise.withResolvers<Dispatched>();
-  const dispatch = async ({ email }: Outgoing): Promise<Dispatched> => {
-    if (email.facts.id === hanging) return answered.promise;
-    if (email.facts.id === troubled) throw new Error('a bug');
-    return { kind: 'withheld' };
-  };
-  const inHand = makeSemaphore(3);
-  const job = run([hanging, withheld, troubled], dispatch, undefined, { inHand });
-  await until('both to be marked', async () => (await marks()).length === 2, marks);
-  expect((await marks()).toSorted()).toEqual([withheld, troubled].toSorted());
-  expect(await inHand.take(AbortSignal.timeout(30_000), 2)).not.toBeNull();
-  answered.resolve({ kind: 'withheld' });
-  expect(await job).toEqual(done);
-  expect(await marks()).toContain(hanging);
-});
-
-it('an email that hangs keeps no other job from the places that are free', async () => {
-  const [hanging, ...others] = await Promise.all(['hang@x.co', 'b@x.co', 'c@x.co', 'd@x.co'].map((to) => accept(to)));
-  const inHand = makeSemaphore(3);
-  const answered = Promise.withResolvers<Dispatched>();
-  const hung = run([hanging ?? ''], () => answered.promise, undefined, { inHand });
-  const seen = { settled: new Map<string, unknown>(), troubles: [] };
-  expect(await run(others, handOver, seen, { inHand })).toEqual(done);
-  expect([...seen.settled.keys()]).toEqual(others);
-  answered.resolve({ kind: 'withheld' });
-  expect(await hung).toEqual(done);
-});
-
-it('an error with one of several emails that wait for places is thrown once all have ended', async () => {
-  const [bad, ...others] = await Promise.all([accept('a@x.co'), accept('b@x.co'), accept('c@x.co')]);
-  const [inHand, seen] = [makeSemaphore(2), { settled: new Map<string, unknown>(), troubles: [] }];
-  await inHand.take(new AbortController().signal);
-  const findPermits = ([id]: readonly string[]) => (id === bad ? Promise.reject(new Error('away')) : noPermits());
-  await expect(run([bad, ...others], handOver, seen, { inHand, findPermits })).rejects.toThrow('away');
-  expect([...seen.settled.keys()]).toEqual(others);
-});
-
-it('emails of a job that find no place come again by themselves, while another of it is in hand', async () => {
-  const [first, second, third] = await Promise.all(['a@x.co', 'b@x.co', 'c@x.co'].map((to) => accept(to)));
-  const [inHand, line, stopping] = [makeSemaphore(2), makeSemaphore(1), new AbortController()];
-  const answered = Promise.withResolvers<Dispatched>();
-  const begun: string[] = [];
-  const hang = ({ email }: Outgoing) => {
-    begun.push(email.facts.id);
-    return answered.promise;
-  };
-  const more = { inHand, line, stopping: stopping.signal };
-  const hung = run([first ?? ''], hang, undefined, more);
-  const job = run([second ?? '', third ?? ''], hang, undefined, more);
-  await until('both places to be taken', () => begun.length === 2);
-  stopping.abort();
-  await until('the third to be marked', async () => (await marks()).length === 1, marks);
-  expect(await marks()).toEqual([third]);
-  answered.resolve({ kind: 'withheld' });
-  expect(await Promise.all([hung, job])).toEqual([done, done]);
-});
+const { accept, run, marks } = deliveringOver(() => redis);
 
 it('an email whose campaign is canceled is canceled, not sent; while that is not possible yet, it is looked at again', async () => {
   const [ended, busy] = [await accept('a@x.co', 't', 'cp_1'), await accept('b@x.co', 't', 'cp_1')];
@@ -248,12 +139,6 @@ it('a heavy letter is read when there is room for it, and all emails of its job 
   expect(Object.fromEntries(sent)).toEqual(Object.fromEntries([...heavy.map((id) => [id, 300_000]), [light, 1]]));
   monitor.disconnect();
 });
-
-/** Hands over whatever can be made a message of. */
-async function handOver({ message }: Outgoing): Promise<Dispatched> {
-  const made = await message('t');
-  return 'raw' in made ? { kind: 'answered', transport: 't', replies: [] } : made;
-}
 
 it.each([
   ['of a form that is not known', Buffer.from([9, 9, 9])],

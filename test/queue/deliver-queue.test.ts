@@ -19,6 +19,7 @@ function workerOptions() {
     concurrency: 5,
     lockMs: 1_000,
     deadline,
+    outlasts() {},
     stopping: never,
     cut: never,
     onTrouble() {},

@@ -18,6 +18,7 @@ const options: WorkerOptions = {
   concurrency: 5,
   lockMs: 1_000,
   deadline: makeDeadline(5_000),
+  outlasts() {},
   stopping: new AbortController().signal,
   cut: new AbortController().signal,
   onTrouble: (_, error) => troubles.push(error),

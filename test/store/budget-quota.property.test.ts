@@ -51,8 +51,6 @@ const quota = fc.record({ count: fc.constantFrom(30, 300, 900), windowMs: fc.con
 
 /** A token that was taken of the quota. */
 type Token = { readonly takenAt: number };
-/** A message that was admitted with a token. */
-type Message = { readonly token: Token; readonly admittedAt: number };
 type Permit = Awaited<ReturnType<Budgets['permits']>>[number];
 
 function openWorld(rate: Rate) {
@@ -65,7 +63,8 @@ function openWorld(rate: Rate) {
   const setAside: Token[] = [];
   /** Permits that a worker found some time: perhaps they are used by now, or others. */
   const found: Permit[] = [];
-  const messages: Message[] = [];
+  /** Those of messages that were admitted. */
+  const messages: Token[] = [];
   let now = start;
 
   const partOf = (at: number) => Math.floor(at / partMs);
@@ -116,11 +115,9 @@ function openWorld(rate: Rate) {
   async function admit(asking: readonly DueEmail[]): Promise<void> {
     await voidSetAside();
     const may = await budgets.admit('ses', rates, asking, now);
-    for (const [n, { isOfCampaign }] of asking.entries()) {
-      if (may[n] !== true) continue;
-      const token = (isOfCampaign ? setAside.shift() : undefined) ?? take();
-      messages.push({ token, admittedAt: now });
-    }
+    for (const isAdmitted of may) if (isAdmitted) messages.push(take());
+    // Those that were set aside for campaigns and used now.
+    for (const token of setAside.splice(await numberOf('campaign_tokens'))) out.delete(token);
   }
 
   async function withPermit(kind: 'use' | 'parkAgain' | 'passOn', which: number): Promise<void> {
@@ -134,10 +131,10 @@ function openWorld(rate: Rate) {
           voidPermit(email.id);
           return admit([email]);
         }
-        ofPermits.delete(email.id);
+        voidPermit(email.id);
         await voidSetAside();
         expect(await budgets.admit('ses', rates, [email], now)).toEqual([true]);
-        messages.push({ token, admittedAt: now });
+        messages.push(take());
         return;
       case 'parkAgain':
         voidPermit(email.id);
@@ -156,13 +153,10 @@ function openWorld(rate: Rate) {
   }
 
   async function giveBack(which: number): Promise<void> {
-    const message = pick(messages, which);
-    if (message === undefined) return;
-    messages.splice(messages.indexOf(message), 1);
-    const { token, admittedAt } = message;
-    // Not told apart by the budget: a permit's token that is a window old, and its message that was admitted up to a minute later and is not.
-    if (partOf(token.takenAt) < firstPart() && partOf(admittedAt) >= firstPart()) return;
-    await budgets.giveBack('ses', rates, { count: 1, since: admittedAt }, now);
+    const token = pick(messages, which);
+    if (token === undefined) return;
+    messages.splice(messages.indexOf(token), 1);
+    await budgets.giveBack('ses', rates, { count: 1, since: token.takenAt }, now);
     out.delete(token);
   }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { type CampaignContent, type CampaignHead, type TakenField, takenFields } from './campaign.ts';
 import { onUnknownPolicies } from './email.ts';
-import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
+import { mailbox, mailboxes, maxReplyTo, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
 import { aheadRule, hasWayOut, noWayOut, type RequestLimits, routeFor } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
@@ -13,8 +13,6 @@ import { changeContent, hasBody, makeContent, type TemplateFault, type TemplateU
 import { type CheckSource, orNull, partsFor, templateName, templateOfEmail } from './template-request.ts';
 
 export type CampaignLimits = Pick<RequestLimits, 'routes' | 'canUnsubscribe' | 'now'>;
-
-const maxReplyTo = 50;
 
 const rate = z
   .string()

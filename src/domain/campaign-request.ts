@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { type CampaignContent, type CampaignHead, type TakenField, takenFields } from './campaign.ts';
 import { onUnknownPolicies } from './email.ts';
-import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
+import { mailbox, mailboxes, maxReplyTo, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
 import { aheadRule, hasWayOut, noWayOut, type RequestLimits, routeFor } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
@@ -13,8 +13,6 @@ import { changeContent, hasBody, makeContent, type TemplateFault, type TemplateU
 import { type CheckSource, orNull, partsFor, templateName, templateOfEmail } from './template-request.ts';
 
 export type CampaignLimits = Pick<RequestLimits, 'routes' | 'canUnsubscribe' | 'now'>;
-
-const maxReplyTo = 50;
 
 const rate = z
   .string()
@@ -197,6 +195,9 @@ export function makeDraft(
   return { head, content, scheduledAt: request.scheduled_at ?? null };
 }
 
+/** Each of these is named in a change, so that no field of a request is taken and then forgotten. */
+type Changeable = Required<Omit<CampaignHead, 'id' | 'createdAt' | 'keyId' | 'revision'>>;
+
 /**
  * Fields left out of a change stay. Another template replaces the content, and those fields that were taken from the template before. After a
  * change to parts copied from a template, the campaign names no template.
@@ -215,8 +216,7 @@ export function changeDraft(
   const from = changes.from ?? (isReplaced('from') ? content.from : head.from);
   const subject = changes.subject ?? (isReplaced('subject') ? content.subject : head.subject);
   if (from === null || subject === null) return lacking({ from, subject });
-  const changed: CampaignHead = {
-    ...head,
+  const asked: Changeable = {
     name: changes.name ?? (isReplaced('name') ? nameFor(subject) : head.name),
     from,
     subject,
@@ -230,6 +230,7 @@ export function changeDraft(
     onUnknown: changes.on_unknown ?? head.onUnknown,
     template: template?.use ?? (changesParts(changes) ? null : head.template),
   };
+  const changed: CampaignHead = { ...head, ...asked };
   if (!hasWayOut(limits, changed.headers)) return { faults: [fault('headers', 'custom', noWayOut)] };
   const scheduledAt = pick(changes.scheduled_at, was.scheduledAt, null);
   return { head: changed, content: { ...content, subject }, scheduledAt };

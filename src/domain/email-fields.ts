@@ -83,6 +83,9 @@ export const mailboxes = (max: number, description: string, { isNeeded = false }
     })
     .meta({ description, anyOf: [mailboxRef, { type: 'array', items: mailboxRef, maxItems: max }] });
 
+/** Mailboxes in `reply_to`, of an email, a template or a campaign. */
+export const maxReplyTo = 50;
+
 /** Written so that each space can match in one way only: a form with two took 11 s for 100,000 spaces. */
 const base64Form = /^[A-Za-z0-9+/\s]*(?:={1,2}\s*)?$/;
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
 import { onUnknownPolicies } from './email.ts';
-import { attachments, bodyText, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
+import { attachments, bodyText, mailbox, mailboxes, maxReplyTo, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
@@ -48,7 +48,7 @@ const fields = {
   }).refine((list) => list.length > 0, 'must have at least one recipient'),
   cc: mailboxes(maxRecipients, 'Recipients of a copy.').optional(),
   bcc: mailboxes(maxRecipients, 'Recipients of a copy that the other recipients do not see.').optional(),
-  reply_to: mailboxes(maxRecipients, 'Where replies go. The default is `from`.').optional(),
+  reply_to: mailboxes(maxReplyTo, 'Where replies go. The default is `from`.').optional(),
   subject: subjectLine.meta({ description: 'The subject line.', examples: ['Your receipt'] }),
   html: bodyText.optional().meta({
     description: 'The HTML body. `html`, `text` or both are needed, or a `template`.',

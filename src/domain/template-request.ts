@@ -1,6 +1,6 @@
 /** The bodies of `/v1/templates` and the `template` of an email: all rules in one place, so that all faults are named at once. */
 import { z } from 'zod';
-import { mailbox, mailboxes } from './email-fields.ts';
+import { mailbox, mailboxes, maxReplyTo } from './email-fields.ts';
 import { jsonObject, objectOf } from './json-object.ts';
 import { nullLeavesOut } from './null-leaves-out.ts';
 import { missingPolicies, type TemplatePart, variableTypes } from './template.ts';
@@ -9,7 +9,6 @@ import { missingPolicies, type TemplatePart, variableTypes } from './template.ts
 const maxSourceLength = 256 * 1024;
 /** Characters of subject and preheader as Liquid. */
 const maxLineSourceLength = 2_000;
-const maxReplyTo = 50;
 const maxDeclared = 100;
 /** Bytes of all variables of one email as JSON: as much as one source of a template. */
 const maxVariablesBytes = 256 * 1024;

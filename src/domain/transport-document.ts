@@ -21,17 +21,21 @@ const ofEach = [
 type Known = Partial<Record<'url' | (typeof ofServer)[number] | (typeof ofEach)[number], Given>>;
 
 /** Settings that a URL can have too, with their keys in the file. */
-const saidTwice: readonly [keyof TransportGiven, keyof Known][] = [
-  ['auth', 'auth'],
-  ['tls', 'tls'],
-  ['verifyCertificate', 'tls'],
-  ['ehloName', 'ehlo_name'],
-  ['connections', 'connections'],
-  ['messagesPerConnection', 'messages_per_connection'],
-  ['maxAgeMs', 'max_age'],
-  ['rate', 'rate'],
-  ['quota', 'quota'],
-];
+const saidTwice = {
+  auth: 'auth',
+  tls: 'tls',
+  verifyCertificate: 'tls',
+  ehloName: 'ehlo_name',
+  connections: 'connections',
+  messagesPerConnection: 'messages_per_connection',
+  maxAgeMs: 'max_age',
+  rate: 'rate',
+  quota: 'quota',
+} as const satisfies Record<Exclude<keyof TransportGiven, OfServer | OfFile>, keyof Known>;
+
+type OfServer = 'host' | 'port' | 'implicitTls';
+/** What no URL can say. */
+type OfFile = 'ca' | 'clientCertificate';
 
 /** @returns null when the transport has faults, which are collected in `given` */
 export function readTransport(name: string, given: Given, file: (path: string) => FileRead): TransportSettings | null {
@@ -67,22 +71,9 @@ function overUrl(url: Given, known: Known, ours: TransportGiven): TransportGiven
   for (const fault of faults) refuse(url, fault);
   if (given === null) return null;
   if (name !== null) refuse(url, 'has a name: here it is the key');
-  for (const [field, key] of saidTwice) {
+  const settings = Object.entries(saidTwice) as [keyof typeof saidTwice, keyof Known][];
+  for (const [field, key] of settings)
     if (given[field] !== null && ours[field] !== null) refuse(known[key] ?? url, 'is said by the url as well');
-  }
-  return {
-    ...ours,
-    host: given.host,
-    port: given.port,
-    implicitTls: given.implicitTls,
-    auth: ours.auth ?? given.auth,
-    tls: ours.tls ?? given.tls,
-    verifyCertificate: ours.verifyCertificate ?? given.verifyCertificate,
-    ehloName: ours.ehloName ?? given.ehloName,
-    connections: ours.connections ?? given.connections,
-    messagesPerConnection: ours.messagesPerConnection ?? given.messagesPerConnection,
-    maxAgeMs: ours.maxAgeMs ?? given.maxAgeMs,
-    rate: ours.rate ?? given.rate,
-    quota: ours.quota ?? given.quota,
-  };
+  const set = Object.fromEntries(Object.entries(ours).filter(([, value]) => value !== null));
+  return { ...given, ...set, host: given.host, port: given.port, implicitTls: given.implicitTls };
 }

@@ -30,6 +30,9 @@ export type ListDeps = {
 const [oldest, newest] = [0, Number.MAX_SAFE_INTEGER];
 const pageFields = pageFieldsOf(emailIdForm, 'an email');
 
+/** Every other filter is refused beside `campaign_id`, which finds recipients that no index has. */
+const withCampaign = ['campaign_id', 'status', ...Object.keys(pageFields)];
+
 /** Strict: an unknown filter must not look like one that matches everything. */
 const listQuery = refuseBothEnds(
   z.strictObject({
@@ -71,8 +74,8 @@ const listQuery = refuseBothEnds(
   }),
 ).superRefine((query, context) => {
   if (query.campaign_id === undefined) return;
-  for (const name of ['to', 'tag', 'external_id', 'created_after', 'created_before'] as const)
-    if (query[name] !== undefined)
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined && !withCampaign.includes(name))
       context.addIssue({ code: 'custom', path: [name], message: 'cannot be combined with campaign_id' });
 });
 

@@ -26,6 +26,7 @@ function without<T extends object>(record: T, usual: Readonly<Partial<Record<key
   return kept;
 }
 
+/** Every fact but those that each email has of its own: records in which one is missing, as in older ones, have this value. */
 const usualFacts = {
   replyTo: [],
   tags: [],
@@ -38,7 +39,7 @@ const usualFacts = {
   dsn: null,
   template: null,
   campaignId: null,
-} as const;
+} as const satisfies Omit<EmailFacts, 'id' | 'keyId' | 'from' | 'subject' | keyof ReturnType<typeof factsOfId>>;
 
 export function packFacts({ id, ...facts }: EmailFacts): string {
   return JSON.stringify(without(facts, { ...usualFacts, ...factsOfId(id, facts.from) }));

@@ -1,5 +1,6 @@
 /** GET /v1/emails: newest first, filtered, in pages that can be turned both ways. */
 import { describe, expect, it } from 'vitest';
+import { readOpenApi } from '../support/openapi.ts';
 import type { Body, Postrider } from '../support/postrider.ts';
 import { usePostrider } from '../support/use-postrider.ts';
 
@@ -140,3 +141,22 @@ function toOf(email: Body): string {
 function tagOf(email: Body): string | undefined {
   return (email as unknown as { tags: { value: string }[] }).tags[0]?.value;
 }
+
+it('no filter but the status goes with campaign_id: another would look like one that matches everything', async () => {
+  const values: Readonly<Record<string, string>> = {
+    to: 'a@example.org',
+    tag: 'kind:even',
+    external_id: 'order',
+    created_after: later,
+    created_before: later,
+  };
+  const { parameters = [] } = readOpenApi().paths['/v1/emails']?.get ?? {};
+  const filters = parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name);
+  const others = filters.filter((name) => !['limit', 'after', 'before', 'status', 'campaign_id'].includes(name));
+  expect(others).toEqual(Object.keys(values));
+  for (const name of others) {
+    const query = `campaign_id=cm_0&${name}=${encodeURIComponent(values[name] ?? '')}`;
+    const { status, body } = await postrider.api('GET', `/v1/emails?${query}`);
+    expect([status, body.errors]).toMatchObject([422, [{ message: 'cannot be combined with campaign_id' }]]);
+  }
+});

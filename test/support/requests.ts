@@ -1,9 +1,9 @@
 /** Send requests and emails for tests that need no service: the schema as the API has it by default, and an email with any field another. */
 import type { EmailFacts, EmailState, StoredEmail } from '../../src/domain/email.ts';
-import { emailRequestFor } from '../../src/domain/email-request.ts';
+import { emailRequestFor, type RequestLimits } from '../../src/domain/email-request.ts';
 import type { Recipient } from '../../src/domain/recipient.ts';
 
-export const testLimits = {
+export const testLimits: RequestLimits = {
   maxAttachmentBytes: 25 * 1024 * 1024,
   routes: () => ['default'],
   canUnsubscribe: true,

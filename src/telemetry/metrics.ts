@@ -119,7 +119,7 @@ export const metrics = {
   postrider_outbox_unnotified_events: {
     kind: 'gauge',
     labels: [],
-    help: 'Events in the whole fleet that are stored, but not yet queued for the endpoints that want them.',
+    help: 'Events in the whole fleet that are stored, but not yet queued for the endpoints that want them. Redis before 7 does not tell.',
   },
   postrider_redis_memory_bytes: {
     kind: 'gauge',

@@ -48,7 +48,7 @@ it('a Redis that keeps nothing is accepted with a warning, and refused when REQU
   expect(postrider.output()).toMatch(words);
   for (const ROLES of ['api', 'worker'])
     await expect(startPostrider({ REDIS_URL: redis.url, REQUIRE_DURABLE_REDIS: 'true', ROLES })).rejects.toThrow(
-      /could not start: REQUIRE_DURABLE_REDIS is set, and of Redis \S+ nothing is guaranteed/,
+      /could not start: REQUIRE_DURABLE_REDIS is set, and of (?:Redis|Valkey) \S+ nothing is guaranteed/,
     );
 });
 
@@ -56,7 +56,7 @@ it('no process begins with a replica', async () => {
   await using redis = await openTestRedis({ replicaof: '127.0.0.1 1' });
   for (const ROLES of ['api', 'worker'])
     await expect(startPostrider({ REDIS_URL: redis.url, ROLES })).rejects.toThrow(
-      /could not start: Redis \S+ is a replica, which takes no writes: give REDIS_URL its primary/,
+      /could not start: (?:Redis|Valkey) \S+ is a replica, which takes no writes: give REDIS_URL its primary/,
     );
 });
 
@@ -68,7 +68,7 @@ it('when another server takes its place that keeps less, it is noticed at once a
   const redis = server.connect();
   await redis.config('SET', 'appendfsync', 'everysec');
   await redis.call('CLIENT', ['KILL', 'TYPE', 'normal']);
-  const words = /REQUIRE_DURABLE_REDIS is set, and of Redis \S+ up to one second/;
+  const words = /REQUIRE_DURABLE_REDIS is set, and of (?:Redis|Valkey) \S+ up to one second/;
   const noticed = await until('it to be noticed', async () => {
     const seen = await durability(api);
     return words.test(seen.detail ?? '') && seen;

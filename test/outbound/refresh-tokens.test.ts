@@ -44,7 +44,7 @@ it('a token that could not be stored is stored as soon as possible, and both are
   await keeper.keep(account, given(1), noTurn);
   expect(keeper.told).toEqual([
     expect.stringMatching(
-      /^oauth: The refresh token that login\.example\.com gave .* NOREPLICAS .*see that Redis takes writes/,
+      /^oauth: The refresh token that login\.example\.com gave .*NOREPLICAS .*see that Redis takes writes/,
     ),
   ]);
   await until('it to be tried again', () => keeper.told.length > 2);

@@ -225,7 +225,7 @@ it('a full Redis is reported when the file arrives, and the email comes again at
   await using worker = open();
   const { told, deps } = telling(worker);
   await fetchFile(deps, email, missing);
-  await redis.config('SET', 'maxmemory', '1mb');
+  await redis.config('SET', 'maxmemory', '1');
   gate.resolve();
   await worker.done();
   expect(told).toEqual([['fetch file', expect.stringContaining('OOM'), { email: email.facts.id }]]);

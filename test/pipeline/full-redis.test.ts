@@ -38,7 +38,7 @@ const unexpected = (part: string, error: unknown) => {
 
 /** From here on it takes nothing that needs room. */
 async function fill(): Promise<void> {
-  await mail.redis.config('SET', 'maxmemory', '1mb');
+  await mail.redis.config('SET', 'maxmemory', '1');
   await expect(mail.redis.set('more', 'x')).rejects.toThrow('OOM');
 }
 

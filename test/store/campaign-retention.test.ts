@@ -78,7 +78,7 @@ it('room is made in a full Redis: addresses of a running campaign and an ended c
   const running = await stored({ recipients: 30 });
   const ended = await stored({ recipients: 30, status: 'completed' });
   await redis.hset(keys.campaign(ended), { endedAt: 1, 'n:pending': 0 });
-  await redis.config('SET', 'maxmemory', '1mb');
+  await redis.config('SET', 'maxmemory', '1');
   try {
     await expect(redis.set('more', 1)).rejects.toThrow('OOM');
     expect(await pass()).toBe(1);
@@ -205,7 +205,7 @@ it('nothing of a removed campaign can be changed, and its remains are removed ev
 
 it('removals make room in a full Redis', async () => {
   await ended('completed', 1_000);
-  await redis.config('SET', 'maxmemory', '1mb');
+  await redis.config('SET', 'maxmemory', '1');
   try {
     await expect(redis.set('more', 'x')).rejects.toThrow('OOM');
     expect(await pass({ now: 1_000 + keepMs })).toBe(1);

@@ -32,7 +32,7 @@ const openReader = () =>
   );
 /** Events at these milliseconds. */
 const add = async (...times: number[]) => {
-  for (const ms of times) await redis.xadd(keys.outbox, `${ms}-*`, 'event', '{}');
+  for (const ms of times) await redis.xadd(keys.outbox, `${ms}-1`, 'event', '{}');
 };
 const kept = async () => (await redis.xrange(keys.outbox, '-', '+')).map(([place]) => Number(place.split('-')[0]));
 

@@ -203,7 +203,7 @@ it('removals make room in a full Redis', async () => {
   );
   await Promise.all(all.map((id) => world.attempt(id, 'sent')));
   world.pass(2 * hour);
-  await world.redis.config('SET', 'maxmemory', '1mb');
+  await world.redis.config('SET', 'maxmemory', '1');
   try {
     await expect(world.redis.set('more', 'x')).rejects.toThrow('OOM');
     expect(await world.forget()).toEqual({ contents: 200, records: 0 });

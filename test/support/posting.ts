@@ -134,16 +134,17 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     replay: replay.bind(null, stages),
     /** Everything that is in the outbox is handed to its endpoints. */
     async notifyAll(): Promise<void> {
-      const waiting = async () => {
-        const [group] = (await redis.xinfo('GROUPS', keys.outbox)) as unknown[][];
-        return Number(group?.[(group.indexOf('lag') ?? 0) + 1]);
+      const isOneLeft = async () => {
+        const [group = []] = (await redis.xinfo('GROUPS', keys.outbox)) as string[][];
+        const read = group[group.indexOf('last-delivered-id') + 1];
+        return (await redis.xrange(keys.outbox, `(${read}`, '+', 'COUNT', 1)).length > 0;
       };
       const notifying = {
         ...stages,
         reportUnreadable: (places: readonly string[]) => unreadable.push(...places),
         wake() {},
       };
-      while ((await waiting()) > 0) {
+      while (await isOneLeft()) {
         await notify(notifying, stop.signal);
         now += 1;
       }

@@ -52,7 +52,7 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
 
   function launch(even: Readonly<Record<string, string>> = {}): Running {
     const settings = { port: '0', unixsocket: path, dir, ...durable, ...more, ...even };
-    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, ...value.split(' ')]);
     server = startProcess(redisProgram(), args);
     return server;
   }

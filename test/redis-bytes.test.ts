@@ -8,8 +8,8 @@ import { openTestRedis } from './support/redis.ts';
 import { until } from './support/until.ts';
 
 const docs = readDocument('docs/redis.md');
-/** More entries than Redis packs together, which would take less. */
-const many = 200;
+/** More entries than any version packs together, which would take less. */
+const many = 600;
 const email = {
   ...{ from: 'ada@example.com', to: 'delivered@sandbox.invalid', subject: 'Hello', text: 'It works.' },
   tags: [{ name: 'category', value: 'receipt' }],

@@ -107,3 +107,32 @@ it('once an email of a job finds no place, all after it come again as well, also
   answered.resolve({ kind: 'withheld' });
   expect(await job).toEqual(done);
 });
+
+const withhold = async (): Promise<Dispatched> => ({ kind: 'withheld' });
+it.each([
+  ['are withheld', withhold, 2],
+  ['find no place', handOver, 1],
+])('a job whose emails %s ends only once it is stored when they come again', async (_, dispatch, places) => {
+  const emails = [await accept('a@x.co'), await accept('b@x.co')];
+  const [stored, marked] = [Promise.withResolvers<void>(), new Set<string>()];
+  const mark = async (_lane: unknown, marks: readonly { id: string }[]) => {
+    for (const { id } of marks) marked.add(id);
+    if (marks.length > 0) await stored.promise;
+  };
+  let left = places;
+  const take = async (_signal: AbortSignal, weight = 1) => {
+    if (left < weight) return null;
+    left -= weight;
+    return () => {};
+  };
+  const seen = { settled: new Map<string, unknown>(), troubles: [] };
+  let isDone = false;
+  const job = run(emails, dispatch, seen, { inHand: { take }, due: { mark } }).finally(() => {
+    isDone = true;
+  });
+  await until('each to be marked or sent', () => marked.size + seen.settled.size === 2);
+  await new Promise(setImmediate);
+  expect([marked.size > 0, isDone]).toEqual([true, false]);
+  stored.resolve();
+  expect(await job).toEqual(done);
+});

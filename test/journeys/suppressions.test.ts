@@ -54,6 +54,8 @@ it('an address that was refused for good gets nothing more, others of the same e
   await ended(first, 'bounced');
   const { body: listed } = await api('GET', '/v1/suppressions/gone@example.org');
   expect(listed.data).toMatchObject([{ email: 'gone@example.org', scope: 'all', reason: 'bounce', email_id: first }]);
+  const { body: bounces } = await api('GET', '/v1/events?types=email.bounced');
+  expect(bounces.data).toMatchObject([{ data: { email_id: first, bounce: { suppressed: true } } }]);
 
   const second = await send({ to: ['gone@example.org', 'good@example.org'] });
   const body = await ended(second, 'suppressed');

@@ -17,8 +17,8 @@ export const budgetKeptMs = 2 * 86_400_000;
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
  * `take()` takes a token of every rate or of none, `give(n, since)` gives back tokens that were taken at this time or just after, the oldest
  * first: given back to a later part of the window, they could be used twice in it. Tokens of a window that is over are not given back.
- * `giveToQuotas(n, since)` and `takeOfQuotas()` leave out a rate per second, `keep()` writes the changes. `left()` has three numbers for each rate: tokens
- * left, when the next token comes, when all tokens are there again; -1 for an unknown number.
+ * `giveToQuotas(n, since)` and `takeOfQuotas()` leave out a rate per second, `keep()` writes the changes. `left()` has three numbers for each
+ * rate: tokens left, when the next token comes, when all tokens are there again; -1 for an unknown number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
  * begins a new schedule: nothing is saved up, and the first seconds have no more than others. A longer window is a list of `part:count`, oldest
@@ -89,35 +89,27 @@ local function openBudget(key, now, rates)
     limits[i] = (isPace(name) and openPace or openQuota)(stored[i], now, tonumber(rates[i * 2 - 1]), tonumber(name))
     if not isPace(name) then quotas[#quotas + 1] = limits[i] end
   end
-  local function freeAt()
+  local function freeAtOf(some)
     local at = 0
-    for _, limit in ipairs(limits) do at = math.max(at, limit.freeAt()) end
+    for _, limit in ipairs(some) do at = math.max(at, limit.freeAt()) end
     return at
   end
+  local function takeOf(some)
+    if freeAtOf(some) > now then return false end
+    for _, limit in ipairs(some) do limit.take() end
+    isChanged = true
+    return true
+  end
+  local function giveTo(some, n, since)
+    for _, limit in ipairs(some) do limit.give(n, since) end
+    isChanged = true
+  end
   return {
-    freeAt = freeAt,
-    take = function()
-      if freeAt() > now then return false end
-      for _, limit in ipairs(limits) do limit.take() end
-      isChanged = true
-      return true
-    end,
-    give = function(n, since)
-      for _, limit in ipairs(limits) do limit.give(n, since) end
-      isChanged = true
-    end,
-    giveToQuotas = function(n, since)
-      for _, limit in ipairs(quotas) do limit.give(n, since) end
-      isChanged = true
-    end,
-    takeOfQuotas = function()
-      for _, limit in ipairs(quotas) do
-        if limit.freeAt() > now then return false end
-      end
-      for _, limit in ipairs(quotas) do limit.take() end
-      isChanged = true
-      return true
-    end,
+    freeAt = function() return freeAtOf(limits) end,
+    take = function() return takeOf(limits) end,
+    takeOfQuotas = function() return takeOf(quotas) end,
+    give = function(n, since) giveTo(limits, n, since) end,
+    giveToQuotas = function(n, since) giveTo(quotas, n, since) end,
     left = function()
       local answer = {}
       for _, limit in ipairs(limits) do
@@ -152,10 +144,10 @@ const askedMs = 2_000;
  * `openCampaignTokens(key, now, budget)`: tokens set aside for campaigns. Their mail is not parked, so that a release cannot see it. But it asks again
  * and again: while it does, it gets every other token of bulk, which waits until it asks next.
  *
- * `ask()` notes that it asked, `use()` takes a token that was set aside and counts it anew, as its message leaves then, `isWaiting(most)` is whether
- * one more may be set aside, `setAside()` does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas of `budget`, unless there is none. They were taken
- * since there was none: a campaign that asks may leave some of them. Once the first is a window old, all are lost to that quota: it is not known
- * which others are not, and a token too many would exceed it.
+ * `ask()` notes that it asked, `use()` takes a token that was set aside and counts it anew, as its message leaves then, `isWaiting(most)` is
+ * whether one more may be set aside, `setAside()` does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas
+ * of `budget`, unless there is none. They were taken since there was none: a campaign that asks may leave some of them. Once the first is a
+ * window old, all are lost to that quota: it is not known which others are not, and a token too many would exceed it.
  */
 export const campaignTokens = `
 local function openCampaignTokens(key, now, budget)
